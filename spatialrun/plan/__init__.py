@@ -1,0 +1,1 @@
+"""Recipe and store to a plan: the DAG, the action keys, the reasons."""

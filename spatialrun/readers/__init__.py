@@ -1,0 +1,1 @@
+"""Space Ranger folders, h5ad files and tables, read into arrays."""

@@ -1,0 +1,1 @@
+"""The catalogue: thin declarations that bind methods to slots."""

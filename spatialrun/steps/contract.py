@@ -1,0 +1,338 @@
+"""The contract between a step type and the engine.
+
+A step type is a class derived from :class:`Step` (one action), :class:`StagedStep` (a cached set-up, then the
+result) or :class:`StreamingStep` (a set-up, many resumable blocks, then the result). It declares its parameters,
+the slots it reads and writes, and how much memory it needs; it computes from lazy inputs and returns plain
+values. It never opens the store, never prints, and never sees a sample's name, a path of the store or a thread
+count that could change its result.
+"""
+
+from __future__ import annotations
+
+import string
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spatialrun.slots import axes_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from scipy.sparse import csc_matrix
+
+Value = Any
+"""What slots hold in memory: numpy arrays, scipy sparse matrices, pandas categoricals and data frames,
+xarray images (c, y, x), nested mappings of these, or :class:`FileBytes`."""
+
+Outputs = Mapping[str, Value]
+"""Port name to value."""
+
+
+class Parameters(BaseModel):
+    """Base of every step type's parameters: unknown names are refused, values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, arbitrary_types_allowed=False)
+
+
+def parameter(
+    default: Any = ...,
+    help: str = "",
+    *,
+    unit: str | None = None,
+    late: bool = False,
+    path: bool = False,
+    output_name: bool = False,
+    **bounds: Any,
+) -> Any:
+    """Declare one parameter of a step type.
+
+    Parameters
+    ----------
+    default
+        The default; leave it out to make the parameter required.
+    help
+        One line that says what it does.
+    unit
+        Its unit, where it has one (``pixels``, ``spots``, ``genes`` ...).
+    late
+        It enters only the last stage of a staged step: changing it keeps the set-up and the blocks.
+    path
+        A file outside the store, relative to the recipe: its content enters the key, its name does not.
+    output_name
+        It only names output slots and therefore does not enter the key.
+    **bounds
+        pydantic's: ``ge``, ``gt``, ``le``, ``lt``, ``min_length`` ...
+    """
+    extra: dict[str, Any] = {"unit": unit, "late": late, "path": path, "output_name": output_name}
+    extra = {key: value for key, value in extra.items() if value}
+    return Field(default, description=help, json_schema_extra=extra, **bounds)
+
+
+def parameter_names(params: type[Parameters], mark: str) -> frozenset[str]:
+    """Return the names of the parameters that carry a mark: ``late``, ``path`` or ``output_name``."""
+    return frozenset(
+        name
+        for name, info in params.model_fields.items()
+        if isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get(mark)
+    )
+
+
+@dataclass(frozen=True)
+class Read:
+    """A slot that a step reads, under the name (port) by which the step asks for it."""
+
+    port: str
+    slot: str
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Write:
+    """A slot that a step writes, under the name (port) by which the step returns it."""
+
+    port: str
+    slot: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a step can know about its sample when it is planned.
+
+    Attributes
+    ----------
+    path
+        The sample's ``path``, made absolute; ``None`` where the recipe gives none.
+    base
+        The recipe's folder: paths in parameters are relative to it.
+    step
+        The step's id (default name of figures and exports).
+    declared
+        Every slot that some step writes for this sample; empty while writes are being asked for.
+    """
+
+    path: Path | None = None
+    base: Path = field(default_factory=Path)
+    step: str = ""
+    declared: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of a sample, for memory estimates."""
+
+    n_obs: int
+    n_vars: int
+    nnz: int
+
+
+@dataclass(frozen=True)
+class FileBytes:
+    """A small file as a value: figures (``suffix`` with the dot: ``.png``)."""
+
+    content: bytes
+    suffix: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """A range of genes (columns ``start`` to ``stop``) that is computed, saved and resumed as one."""
+
+    start: int
+    stop: int
+
+
+class Element(Protocol):
+    """A lazy handle on one stored value."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Encoding, shape, dtype and nnz, known without reading."""
+
+    @property
+    def path(self) -> Path:
+        """Where a file or folder lies; only for ``files``."""
+
+    def read(self) -> Value:
+        """Load the whole value."""
+
+    def columns(self, start: int, stop: int) -> csc_matrix:
+        """Load columns ``start`` to ``stop`` of a matrix as CSC."""
+
+
+class Inputs(Protocol):
+    """The lazy inputs of a step by port; absent optional ports are not in it."""
+
+    @property
+    def source(self) -> Path | None:
+        """The sample's ``path``, for readers."""
+
+    @property
+    def externals(self) -> Mapping[str, Path]:
+        """Files outside the store that the step named in :meth:`Step.externals`."""
+
+    def __getitem__(self, port: str) -> Element: ...
+
+    def __contains__(self, port: object) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+
+class Context(Protocol):
+    """What a running step may tell the engine and ask from it."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads it may use; the result must not depend on it."""
+
+    def log(self, message: str) -> None:
+        """Add a line to the task's log."""
+
+    def warn(self, message: str) -> None:
+        """Add a warning to the task's log; it is shown at the end of the run too."""
+
+    def progress(self, done: int, total: int, unit: str = "") -> None:
+        """Report progress."""
+
+    def folder(self, port: str) -> Path:
+        """Return the empty folder that becomes the value of a ``files`` output."""
+
+    def file(self, port: str) -> Path:
+        """Return the path at which an ``exports`` output is to be written."""
+
+
+class Step(ABC):
+    """A step type: a pure function with declared parameters, reads, writes and resources.
+
+    The first line of the class's docstring is its summary in the catalogue.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    Params: ClassVar[type[Parameters]]
+    scope: ClassVar[Literal["sample", "cohort"]] = "sample"
+    resource: ClassVar[Literal["cpu", "gpu"]] = "cpu"
+    determinism: ClassVar[Literal["bitwise", "seeded", "external"]] = "bitwise"
+    distributions: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose major.minor version decides the numbers, and so enters the key."""
+    cite: ClassVar[str | None] = None
+    """The method's reference (authors, year, DOI)."""
+
+    READS: ClassVar[Mapping[str, str]] = {}
+    """Port to slot template: ``{"counts": "layers/{layer}"}``. A trailing ``?`` makes it optional."""
+    WRITES: ClassVar[Mapping[str, str]] = {}
+    """Port to slot template: ``{"padj": "var/{key_added}.padj"}``."""
+
+    def reads(self, params: Parameters, site: Site) -> Sequence[Read]:
+        """Return the slots it reads; override where they depend on more than templates can say."""
+        del site
+        return [
+            Read(port, fill(template.removesuffix("?"), params), optional=template.endswith("?"))
+            for port, template in self.READS.items()
+        ]
+
+    def writes(self, params: Parameters, site: Site) -> Sequence[Write]:
+        """Return the slots it writes; override where they depend on files (readers)."""
+        del site
+        return [Write(port, fill(template, params)) for port, template in self.WRITES.items()]
+
+    def externals(self, params: Parameters, site: Site) -> Mapping[str, Path]:
+        """Return the files outside the store that it reads, by role: their content enters the key.
+
+        Raises
+        ------
+        DataError
+            Where a file is missing or a folder is not laid out as expected: found before anything runs.
+        """
+        return {
+            name: site.base / value
+            for name in sorted(parameter_names(type(params), "path"))
+            if (value := getattr(params, name)) is not None
+        }
+
+    def destination(self, params: Parameters) -> str | None:
+        """Return the path of the file that it exports, relative to the recipe; ``None`` for all others."""
+        del params
+        return None
+
+    def peek(self, params: Parameters, site: Site) -> Shape | None:
+        """Return the sample's size from file headers (readers only)."""
+        del params, site
+        return None
+
+    def memory(self, shape: Shape, params: Parameters) -> int:
+        """Estimate the peak memory in bytes, over the interpreter's own."""
+        del params
+        return 12 * shape.nnz + 64 * (shape.n_obs + shape.n_vars)
+
+    @abstractmethod
+    def run(self, inputs: Inputs, params: Any, context: Context) -> Outputs:
+        """Compute every output from the inputs and parameters alone."""
+
+
+class StagedStep(Step):
+    """A step in two cached stages: ``setup`` sees no late parameter, ``combine`` makes the outputs."""
+
+    @abstractmethod
+    def setup(self, inputs: Inputs, params: Any, context: Context) -> Outputs:
+        """Compute what the late parameters cannot change; cached as an action of its own."""
+
+    @abstractmethod
+    def combine(self, setup: Inputs, inputs: Inputs, params: Any, context: Context) -> Outputs:
+        """Make the outputs from the set-up (lazy, by the names that ``setup`` returned)."""
+
+    def run(self, inputs: Inputs, params: Any, context: Context) -> Outputs:
+        """Not used: the engine runs the stages."""
+        raise TypeError(f"{self.name} runs in stages")
+
+
+class StreamingStep(StagedStep):
+    """A staged step whose middle streams over blocks of genes.
+
+    Each block is saved as it is done and never computed twice. The results of all blocks, concatenated along
+    their first axis in the order of the blocks, reach ``combine`` through ``setup`` under their names with the
+    prefix ``blocks/``.
+    """
+
+    @abstractmethod
+    def blocks(self, setup: Inputs, inputs: Inputs, params: Any) -> Sequence[Block]:
+        """Return the blocks; their boundaries may depend on shapes only."""
+
+    @abstractmethod
+    def load(self, setup: Inputs, params: Any) -> Any:
+        """Load what all blocks share, once per process."""
+
+    @abstractmethod
+    def block(self, shared: Any, inputs: Inputs, params: Any, block: Block) -> Mapping[str, np.ndarray]:
+        """Compute one block; arrays have the genes of the block along their first axis."""
+
+
+def implicit_reads(writes: Sequence[Write]) -> list[Read]:
+    """Return the axes that outputs lie along, as reads (unless the step writes the axes itself)."""
+    own = {write.slot for write in writes}
+    axes = dict.fromkeys(axis for write in writes for axis in axes_of(write.slot))
+    return [Read(axis, axis) for axis in axes if axis not in own]
+
+
+def fill(template: str, params: Parameters) -> str:
+    """Fill a slot template from parameters: ``fill("layers/{layer}", params)``."""
+    return string.Formatter().vformat(template, (), _Fields(params))
+
+
+class _Fields(Mapping[str, Any]):
+    """A step's parameters as the mapping that a slot template is filled from."""
+
+    def __init__(self, params: Parameters) -> None:
+        self._params = params
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self._params, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(type(self._params).model_fields)
+
+    def __len__(self) -> int:
+        return len(type(self._params).model_fields)

@@ -1,0 +1,1 @@
+"""Objects, actions, runs, views and digests."""

@@ -1,10 +1,10 @@
 """The contract between a step type and the engine.
 
-A step type is a class derived from :class:`Step` (one action), :class:`StagedStep` (a cached set-up, then the
-result) or :class:`StreamingStep` (a set-up, many resumable blocks, then the result). It declares its parameters,
-the slots it reads and writes, and how much memory it needs; it computes from lazy inputs and returns plain
-values. It never opens the store, never prints, and never sees a sample's name, a path of the store or a thread
-count that could change its result.
+A step type is a class derived from :class:`Step` (one action), :class:`StagedStep` (a cached set-up, then
+the result) or :class:`StreamingStep` (a set-up, many resumable blocks, then the result). It declares its
+parameters, the slots it reads and writes, and how much memory it needs; it computes from lazy inputs and
+returns plain values. It never opens the store, never prints, and never sees a sample's name, a path of the
+store or a thread count that could change its result.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class Step(ABC):
     WRITES: ClassVar[Mapping[str, str]] = {}
     """Port to slot template: ``{"padj": "var/{key_added}.padj"}``."""
 
-    def reads(self, params: Parameters, site: Site) -> Sequence[Read]:
+    def reads(self, params: Any, site: Site) -> Sequence[Read]:
         """Return the slots it reads; override where they depend on more than templates can say."""
         del site
         return [
@@ -234,12 +234,12 @@ class Step(ABC):
             for port, template in self.READS.items()
         ]
 
-    def writes(self, params: Parameters, site: Site) -> Sequence[Write]:
+    def writes(self, params: Any, site: Site) -> Sequence[Write]:
         """Return the slots it writes; override where they depend on files (readers)."""
         del site
         return [Write(port, fill(template, params)) for port, template in self.WRITES.items()]
 
-    def externals(self, params: Parameters, site: Site) -> Mapping[str, Path]:
+    def externals(self, params: Any, site: Site) -> Mapping[str, Path]:
         """Return the files outside the store that it reads, by role: their content enters the key.
 
         Raises
@@ -253,17 +253,17 @@ class Step(ABC):
             if (value := getattr(params, name)) is not None
         }
 
-    def destination(self, params: Parameters) -> str | None:
+    def destination(self, params: Any) -> str | None:
         """Return the path of the file that it exports, relative to the recipe; ``None`` for all others."""
         del params
         return None
 
-    def peek(self, params: Parameters, site: Site) -> Shape | None:
+    def peek(self, params: Any, site: Site) -> Shape | None:
         """Return the sample's size from file headers (readers only)."""
         del params, site
         return None
 
-    def memory(self, shape: Shape, params: Parameters) -> int:
+    def memory(self, shape: Shape, params: Any) -> int:
         """Estimate the peak memory in bytes, over the interpreter's own."""
         del params
         return 12 * shape.nnz + 64 * (shape.n_obs + shape.n_vars)
@@ -293,8 +293,8 @@ class StreamingStep(StagedStep):
     """A staged step whose middle streams over blocks of genes.
 
     Each block is saved as it is done and never computed twice. The results of all blocks, concatenated along
-    their first axis in the order of the blocks, reach ``combine`` through ``setup`` under their names with the
-    prefix ``blocks/``.
+    their first axis in the order of the blocks, reach ``combine`` through ``setup`` under their names with
+    the prefix ``blocks/``.
     """
 
     @abstractmethod

@@ -1,0 +1,47 @@
+"""Opening HDF5 files so that every way in which they can be broken ends as one coded error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spatialrun.errors import DataError, Where
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[Any]:
+    """The open ``h5py.File``.
+
+    Raises
+    ------
+    DataError
+        ``data.missing-file`` without the file; ``data.bad-file`` when it is not HDF5, is truncated or
+        damaged, or lacks something that the body of the ``with`` asks it for.
+    """
+    import h5py
+
+    where = Where(file=str(path))
+    if not path.is_file():
+        raise DataError("data.missing-file", f"there is no file {path.name}", where=where)
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except DataError:
+        raise
+    except KeyError as error:
+        # h5py names what it looked for in its message; the reader's next question is what is there instead.
+        raise DataError("data.bad-file", f"{path.name} lacks a part: {error.args[0]}", where=where) from error
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            "data.bad-file",
+            f"{path.name} is not a whole HDF5 file: {error}",
+            where=where,
+            hint="It is damaged or truncated: copy or download it again and compare sizes.",
+        ) from error
+
+
+def text(values: Any) -> list[str]:
+    """A dataset or attribute of byte strings (or strings) as a list of str."""
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]

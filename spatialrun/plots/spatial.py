@@ -1,0 +1,465 @@
+"""Spots on their tissue: one section, or several beside each other.
+
+Everything is drawn in full-resolution pixels with y downwards, so image, spots and ranges share one system.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.path import Path
+from matplotlib.transforms import AffineDeltaTransform, ScaledTranslation, blended_transform_factory
+from numpy.typing import ArrayLike, NDArray
+
+from spatialrun.errors import DataError, UsageError
+from spatialrun.plots import palettes, style
+from spatialrun.plots.geometry import Crop, Range, View, lattice, view
+from spatialrun.plots.render import render
+from spatialrun.plots.scales import (
+    Categorical,
+    Continuous,
+    Key,
+    Limit,
+    Palette,
+    Plain,
+    Scale,
+    as_series,
+    is_categorical,
+)
+
+__all__ = ["Panel", "panels", "render", "spatial"]
+
+Shape = Literal["circle", "hexagon", "square"]
+
+# More spots than this are an image in svg and pdf: as shapes they would stall the program that opens them.
+_SHAPES_AT_MOST = 5_000
+
+# Lengths of the layout, in inches.
+_PAD = 0.08
+_TITLE_LINE = 0.22
+_SCALE_BAR = 0.2
+_GAP = 0.12
+_ONE_VIEW = 4.5
+_ONE_OF_SEVERAL = 3.0
+
+_HEXAGON = Path.unit_regular_polygon(6).vertices / math.sqrt(3)
+
+# Of unit diameter.
+_SHAPES: dict[str, Path] = {
+    "circle": Path.circle(radius=0.5),
+    "square": Path([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5)], closed=True),
+    "hexagon": Path(_HEXAGON, closed=True),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One section and how to draw it. Lengths are full-resolution pixels.
+
+    Parameters
+    ----------
+    coordinates
+        (N, 2) centres of spots: x (rightwards), y (downwards).
+    values
+        (N,) what colours the spots. Numbers are continuous; strings, booleans and categoricals are domains.
+        NaN, None and empty strings are missing. None: all spots in one colour.
+    image
+        (c, y, x) background of one channel (grey) or two to three (red, green, blue). uint8; floats from 0 to 1;
+        anything wider is divided by its maximum.
+    image_scalef
+        Image pixels per full-resolution pixel (Space Ranger's ``tissue_hires_scalef`` and its like).
+    spot_diameter
+        Drawn to scale. None: 0.7 of the distance between neighbours, all of it for squares.
+    ptsize
+        Area in points², as in scanpy and matplotlib, instead of the spots' own diameter.
+    shape
+        ``circle``; ``square`` (bins of Visium HD); ``hexagon``: each spot's whole cell of the hexagonal array,
+        whatever its diameter, so that domains are drawn without gaps.
+    xrange, yrange
+        (low, high) part of the section to show. Colour scales still come from the whole section.
+    crop
+        Where no range is given: ``tissue`` (around the spots), ``image`` (all of it), None (both).
+    palette
+        Category to colour, or colours in the order of the categories; by default `palettes.categorical`.
+    cmap
+        matplotlib's name of a colour map; by default `palettes.CONTINUOUS`.
+    vmin, vmax
+        Ends of the colour scale: a number, a percentile (``'p99'``), or None for the extreme value.
+    na_color
+        Colour of spots whose value is missing.
+    order
+        ``value``: high values are drawn over low ones; ``given``: later spots over earlier. Missing lie below.
+    alpha, image_alpha
+        Opacity of spots and image, 0 to 1.
+    title
+        Above the panel.
+    label
+        Of the colour bar or legend.
+    legend
+        Whether there is one.
+    microns_per_pixel
+        Micrometres per full-resolution pixel. Given, a scale bar is drawn.
+    """
+
+    coordinates: ArrayLike
+    values: Any = None
+    image: NDArray[Any] | None = None
+    image_scalef: float = 1.0
+    spot_diameter: float | None = None
+    ptsize: float | None = None
+    shape: Shape = "circle"
+    xrange: Range | None = None
+    yrange: Range | None = None
+    crop: Crop = "tissue"
+    palette: Palette = None
+    cmap: str | None = None
+    vmin: Limit = None
+    vmax: Limit = None
+    na_color: str = palettes.MISSING
+    order: Literal["value", "given"] = "value"
+    alpha: float = 1.0
+    image_alpha: float = 1.0
+    title: str | None = None
+    label: str | None = None
+    legend: bool = True
+    microns_per_pixel: float | None = None
+
+
+def spatial(
+    coordinates: ArrayLike,
+    *,
+    figsize: tuple[float, float] | None = None,
+    dpi: float = 150.0,
+    **appearance: Any,
+) -> Figure:
+    """Draw one section.
+
+    Parameters
+    ----------
+    coordinates
+        (N, 2) centres of spots in full-resolution pixels: x, y.
+    figsize
+        Width and height of the whole figure in inches, keys included. None: as large as the view needs.
+    dpi
+        Pixels per inch.
+    **appearance
+        Any other field of `Panel`: ``values``, ``image``, ``spot_diameter``, ``xrange``, ``palette``, ...
+
+    Returns
+    -------
+    A figure that no global state of matplotlib knows of; `render` makes a file of it.
+
+    Raises
+    ------
+    DataError
+        ``data.empty``: no spots; ``data.coordinates``: not (N, 2) finite numbers; ``data.values``: not N values,
+        or no spot in the ranges; ``data.image``: not (c, y, x) with one to three channels.
+    UsageError
+        ``usage``: a range, limit, colour, colour map, shape or crop that does not exist.
+    """
+    return panels([Panel(coordinates, **appearance)], figsize=figsize, dpi=dpi)
+
+
+def panels(
+    specs: Sequence[Panel],
+    *,
+    ncols: int | None = None,
+    shared: bool = False,
+    figsize: tuple[float, float] | None = None,
+    dpi: float = 150.0,
+) -> Figure:
+    """Draw sections in a grid, row by row.
+
+    Parameters
+    ----------
+    specs
+        The panels.
+    ncols
+        Columns of the grid. None: up to four.
+    shared
+        One colour scale for all, with one key on the right: limits over the values of all panels, colours over
+        the union of their categories. Its appearance (``cmap``, ``palette``, limits, ``label``) is the first
+        panel's.
+    figsize, dpi
+        As for `spatial`.
+
+    Raises
+    ------
+    DataError, UsageError
+        As for `spatial`; ``usage`` also when a shared scale mixes numbers and categories, or without panels.
+    """
+    if not specs:
+        raise UsageError("usage", "a figure without panels", hint="give at least one")
+    scenes = [_Scene(spec) for spec in specs]
+    scales = [_scale(scenes)] * len(scenes) if shared else [_scale([scene]) for scene in scenes]
+    columns = min(ncols or 4, len(scenes))
+    rows = math.ceil(len(scenes) / columns)
+
+    with style.house():
+        figure = Figure(figsize=figsize or (_ONE_VIEW, _ONE_VIEW), dpi=dpi)
+        FigureCanvasAgg(figure)
+        box = _ONE_VIEW if len(scenes) == 1 else _ONE_OF_SEVERAL
+        head = max(scene.head for scene in scenes)
+        foot = max(scene.foot for scene in scenes)
+
+        if figsize is None:
+            # The views decide: each is as large as its box allows, and cells are as large as the largest.
+            room = max(scene.fit(box, box)[1] for scene in scenes)
+        else:
+            room = figsize[1] / rows - head - foot
+        common, own = _keys(figure, scenes, scales, shared, room)
+        beside = common.width + _GAP if common else 0.0
+        sides = [key.width + _GAP if key else 0.0 for key in own]
+        if figsize is None:
+            sizes = [scene.fit(box, box) for scene in scenes]
+            cell_width = max(size[0] + side for size, side in zip(sizes, sides, strict=True)) + 2 * _PAD
+            tallest = max(key.height for key in own if key) if any(own) else 0.0
+            cell_height = max(room, tallest) + head + foot
+            height = max(rows * cell_height, common.height + head + foot if common else 0.0)
+            figure.set_size_inches(columns * cell_width + beside, height)
+        width, height = figure.get_size_inches()
+        cell_width, cell_height = (width - beside) / columns, height / rows
+
+        for index, (scene, scale, key, side) in enumerate(zip(scenes, scales, own, sides, strict=True)):
+            row, column = divmod(index, columns)
+            cell_left, cell_top = column * cell_width, height - row * cell_height
+            # A key never takes more than two thirds of a cell: beyond that it is cut, and the tissue is not.
+            room_x = max(cell_width - side - 2 * _PAD, cell_width / 3)
+            view_width, view_height = scene.fit(room_x, cell_height - head - foot)
+            left = cell_left + _PAD + max(0.0, room_x - view_width) / 2
+            top = cell_top - head - max(0.0, cell_height - head - foot - view_height) / 2
+            axes = figure.add_axes(
+                (left / width, (top - view_height) / height, view_width / width, view_height / height)
+            )
+            scene.draw(axes, scale)
+            if key:
+                key.move(left + view_width + _GAP, top)
+        if common:
+            common.move(width - beside, height - head)
+    return figure
+
+
+def _scale(scenes: Sequence[_Scene]) -> Scale:
+    first = scenes[0].panel
+    values = [scene.values for scene in scenes if scene.values is not None]
+    if not values:
+        return Plain()
+    kinds = {is_categorical(v) for v in values}
+    if len(kinds) > 1 or len(values) < len(scenes):
+        raise UsageError("usage", "a shared colour scale needs values of one kind", hint="do not share it")
+    if kinds == {True}:
+        shown = [scene.shown for scene in scenes]
+        return Categorical.fit(
+            values, shown, palette=first.palette, missing=first.na_color, label=first.label
+        )
+    return Continuous.fit(
+        values,
+        cmap=first.cmap,
+        vmin=first.vmin,
+        vmax=first.vmax,
+        missing=first.na_color,
+        label=first.label,
+    )
+
+
+def _keys(
+    figure: Figure, scenes: Sequence[_Scene], scales: Sequence[Scale], shared: bool, height: float
+) -> tuple[Key | None, list[Key | None]]:
+    """The key of all panels, and each panel's own."""
+    if shared:
+        first = scenes[0].panel
+        return scales[0].key(figure, height, first.shape) if first.legend else None, [None] * len(scenes)
+    own = [
+        scale.key(figure, height, scene.panel.shape) if scene.panel.legend else None
+        for scene, scale in zip(scenes, scales, strict=True)
+    ]
+    return None, own
+
+
+class _Scene:
+    """A panel whose data have been checked and whose view is known."""
+
+    def __init__(self, panel: Panel) -> None:
+        self.panel = panel
+        self.xy = _coordinates(panel.coordinates)
+        self.values: pd.Series | None = None if panel.values is None else as_series(panel.values)
+        if self.values is not None and len(self.values) != len(self.xy):
+            raise DataError(
+                "data.values",
+                f"{len(self.values)} values for {len(self.xy)} spots",
+                hint="give one value per spot",
+            )
+        if panel.shape not in _SHAPES:
+            raise UsageError("usage", f"no shape {panel.shape!r}", hint=f"one of {', '.join(_SHAPES)}")
+        self.image = None if panel.image is None else _background(panel.image)
+        self.outline = self._outline()
+        extent = float(np.ptp(self.xy, axis=0).max())
+        self.reach = float(np.ptp(self.outline.vertices[:, 0]))
+        self.view: View = view(
+            self.xy,
+            self._image_view(),
+            margin=max(self.reach, 0.02 * extent),
+            xrange=panel.xrange,
+            yrange=panel.yrange,
+            crop=panel.crop,
+        )
+        self.shown = self.view.contains(self.xy, margin=self.reach)
+        self.head = _PAD + _TITLE_LINE * (panel.title.count("\n") + 1 if panel.title else 0)
+        self.foot = _PAD + (_SCALE_BAR if panel.microns_per_pixel else 0.0)
+
+    def fit(self, width: float, height: float) -> tuple[float, float]:
+        """The largest size in the view's proportions that fits into a box."""
+        scale = min(width / self.view.width, height / self.view.height)
+        return self.view.width * scale, self.view.height * scale
+
+    def draw(self, axes: Axes, scale: Scale) -> None:
+        """Draw the panel into axes that have the proportions of the view."""
+        axes.set(xlim=(self.view.left, self.view.right), ylim=(self.view.bottom, self.view.top))
+        axes.set(aspect="equal", xticks=[], yticks=[])
+        if self.image is not None:
+            self._draw_image(axes, self.image)
+        self._draw_spots(axes, scale)
+        if self.panel.title:
+            axes.set_title(self.panel.title)
+        if self.panel.microns_per_pixel:
+            _draw_scale_bar(axes, self.view, self.panel.microns_per_pixel)
+
+    def _outline(self) -> Path:
+        """One spot around 0, in full-resolution pixels."""
+        array = lattice(self.xy)
+        if self.panel.shape == "hexagon":
+            corners = array.hexagon
+            return Path(np.vstack([corners, corners[:1]]), closed=True)
+        diameter = self.panel.spot_diameter
+        if diameter is None:
+            diameter = array.pitch * (1.0 if self.panel.shape == "square" else 0.7)
+        unit = _SHAPES[self.panel.shape]
+        return Path(unit.vertices * diameter, unit.codes)
+
+    def _image_view(self) -> View | None:
+        if self.image is None:
+            return None
+        # Image pixel i covers i to i + 1 in scaled coordinates.
+        height, width = (n / self.panel.image_scalef for n in self.image.shape[:2])
+        return View(0.0, width, 0.0, height)
+
+    def _draw_image(self, axes: Axes, image: NDArray[Any]) -> None:
+        scalef = self.panel.image_scalef
+        rows, columns = image.shape[:2]
+        # Only what is in view is drawn: a zoomed svg does not carry the whole slide.
+        left, right = (
+            int(np.clip(f(x * scalef), 0, columns))
+            for f, x in ((math.floor, self.view.left), (math.ceil, self.view.right))
+        )
+        top, bottom = (
+            int(np.clip(f(y * scalef), 0, rows))
+            for f, y in ((math.floor, self.view.top), (math.ceil, self.view.bottom))
+        )
+        if left < right and top < bottom:
+            axes.imshow(
+                image[top:bottom, left:right],
+                extent=(left / scalef, right / scalef, bottom / scalef, top / scalef),
+                cmap="gray",
+                vmin=0,
+                vmax=1 if image.dtype.kind == "f" else 255,
+                alpha=self.panel.image_alpha,
+                aspect="auto",
+                # Setting an image would otherwise fit the limits to it.
+                zorder=0,
+            )
+            axes.set(xlim=(self.view.left, self.view.right), ylim=(self.view.bottom, self.view.top))
+
+    def _draw_spots(self, axes: Axes, scale: Scale) -> None:
+        values = pd.Series(np.zeros(len(self.xy))) if self.values is None else self.values
+        index = np.flatnonzero(self.shown)
+        visible = values.iloc[index]
+        rank = visible.isna().to_numpy() * -1.0
+        if self.panel.order == "value" and not is_categorical(values):
+            # Missing sort below everything that has a value.
+            rank = visible.fillna(-np.inf).to_numpy()
+        turn = np.argsort(rank, kind="stable")
+        colors = scale.colors(visible.iloc[turn])
+        colors[:, 3] *= self.panel.alpha
+        tiles = self.panel.shape != "circle" and self.panel.ptsize is None and self.panel.alpha == 1
+        if self.panel.ptsize is None:
+            outline, sizes = self.outline, None
+        else:
+            outline, sizes = _SHAPES[self.panel.shape], [self.panel.ptsize]
+        spots = PathCollection(
+            [outline],
+            sizes=sizes,
+            offsets=self.xy[index[turn]],
+            offset_transform=axes.transData,
+            facecolors=colors,
+            # A hairline in the tile's own colour closes the seams that antialiasing leaves between tiles.
+            edgecolors="face" if tiles else "none",
+            linewidths=0.25 if tiles else 0,
+            zorder=2,
+        )
+        if sizes is None:
+            spots.set_transform(AffineDeltaTransform(axes.transData))
+        spots.set_rasterized(len(index) > _SHAPES_AT_MOST)
+        axes.add_collection(spots, autolim=False)
+
+
+def _coordinates(coordinates: ArrayLike) -> NDArray[np.float64]:
+    xy = np.asarray(coordinates, dtype=np.float64)
+    if xy.size == 0:
+        raise DataError("data.empty", "no spots to draw", hint="look at the filters of the sample")
+    if xy.ndim != 2 or xy.shape[1] != 2 or not np.isfinite(xy).all():
+        raise DataError(
+            "data.coordinates",
+            f"coordinates of shape {xy.shape} that are not pairs of finite numbers",
+            hint="give x and y of every spot in full-resolution pixels",
+        )
+    return xy
+
+
+def _background(image: NDArray[Any]) -> NDArray[Any]:
+    """From (c, y, x) to what matplotlib draws: (y, x) or (y, x, 3), uint8 or float32 from 0 to 1."""
+    if image.ndim != 3 or not 1 <= image.shape[0] <= 3 or 0 in image.shape:
+        raise DataError(
+            "data.image", f"an image of shape {image.shape}", hint="give (channels, y, x) with 1 to 3 channels"
+        )
+    if image.dtype != np.uint8:
+        image = np.nan_to_num(image.astype(np.float32), posinf=0.0, neginf=0.0).clip(min=0.0)
+        peak = float(image.max())
+        image = image / peak if peak > 1 else image
+    if image.shape[0] == 1:
+        return image[0]
+    if image.shape[0] == 2:
+        image = np.concatenate([image, np.zeros_like(image[:1])])
+    return np.moveaxis(image, 0, -1)
+
+
+def _draw_scale_bar(axes: Axes, shown: View, microns_per_pixel: float) -> None:
+    """The longest round length within a quarter of the view, below its left corner."""
+    quarter = shown.width * microns_per_pixel / 4
+    decade = 10.0 ** math.floor(math.log10(quarter))
+    microns = max(step * decade for step in (1, 2, 5) if step * decade <= quarter)
+    end = shown.left + microns / microns_per_pixel
+    points = axes.figure.dpi_scale_trans
+    below = blended_transform_factory(axes.transData, axes.transAxes) + ScaledTranslation(0, -7 / 72, points)
+    axes.plot(
+        (shown.left, end),
+        (0, 0),
+        transform=below,
+        color=style.INK,
+        linewidth=2,
+        solid_capstyle="butt",
+        clip_on=False,
+        scalex=False,
+        scaley=False,
+    )
+    text = f"{microns / 1000:g} mm" if microns >= 1000 else f"{microns:g} µm"
+    after = below + ScaledTranslation(4 / 72, 0, points)
+    axes.text(end, 0, text, transform=after, va="center_baseline", fontsize=7.5)

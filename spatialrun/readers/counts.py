@@ -62,7 +62,7 @@ def canonical_counts(matrix: Any, *, spots: Sequence[str], genes: Sequence[str],
     whole = type(compressed)(
         (values.astype(np.int32), compressed.indices, compressed.indptr), shape=compressed.shape
     )
-    # Copies on conversion from CSR, which also sorts the indices; what is CSC already is copied before it changes.
+    # The caller keeps its matrix: from CSR the conversion copies by itself.
     counts = sparse.csc_matrix(whole, copy=whole.format == "csc")
     counts.sum_duplicates()
     counts.eliminate_zeros()

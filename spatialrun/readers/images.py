@@ -18,8 +18,8 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises
     ------
     DataError
-        ``data.image`` when it is missing, damaged, of more than 8 bits a channel, or larger than ``max_pixels``
-        (found from its header, before anything is decoded).
+        ``data.image`` when it is missing, damaged, of more than 8 bits a channel, or larger than
+        ``max_pixels`` (found from its header, before anything is decoded).
     """
     import warnings
 
@@ -35,7 +35,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             if width * height > max_pixels:
                 raise DataError(
                     "data.image",
-                    f"{path.name} is {width} x {height} pixels, more than the {max_pixels:,} that are decoded",
+                    f"{path.name} has {width} x {height} pixels; up to {max_pixels:,} are decoded",
                     where=where,
                     hint="Space Ranger's own images are far smaller: is this the full-resolution one?",
                 )

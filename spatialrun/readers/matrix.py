@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from spatialrun.errors import DataError, Where
 from spatialrun.readers.hdf5 import open_hdf5, text
@@ -21,8 +21,8 @@ GENE_EXPRESSION = "Gene Expression"
 class FeatureMatrix:
     """Features x barcodes as the file has them, turned so that spots are rows.
 
-    ``counts`` is a scipy sparse matrix (N, G) of the file's own type, not checked yet; the lists have one entry per
-    barcode (N) or per feature (G). ``genomes`` is ``None`` in text files, which do not say it.
+    ``counts`` is a scipy sparse matrix (N, G) of the file's own type, not checked yet; the lists have one
+    entry per barcode (N) or per feature (G). ``genomes`` is ``None`` in text files, which do not say it.
     """
 
     counts: Any
@@ -78,18 +78,15 @@ def read_hdf5(path: Path) -> FeatureMatrix:
         features = group["features"]
         barcodes, ids = text(group["barcodes"][:]), text(features["id"][:])
         data, indices, indptr = (group[name][:] for name in ("data", "indices", "indptr"))
-        lists = {
-            "symbols": text(features["name"][:]),
-            "feature_types": text(features["feature_type"][:]),
-            "genomes": text(features["genome"][:]) if "genome" in features else None,
-        }
+        symbols, feature_types = text(features["name"][:]), text(features["feature_type"][:])
+        genomes = text(features["genome"][:]) if "genome" in features else None
         metadata = _metadata(file.attrs)
-    lengths = {name: len(values) for name, values in lists.items() if values is not None}
-    if len(indptr) != len(barcodes) + 1 or len(data) != len(indices) or set(lengths.values()) != {len(ids)}:
+    lengths = [len(names) for names in (ids, symbols, feature_types, genomes) if names is not None]
+    if len(indptr) != len(barcodes) + 1 or len(data) != len(indices) or len(set(lengths)) > 1:
         raise DataError(
             "data.bad-file",
             f"parts of {path.name} do not fit together: {len(barcodes)} barcodes, {len(indptr)} indptr, "
-            f"{len(data)} data, {len(indices)} indices, {len(ids)} feature ids, {lengths}",
+            f"{len(data)} data, {len(indices)} indices, features of lengths {lengths}",
             where=Where(file=str(path)),
         )
     try:
@@ -98,7 +95,7 @@ def read_hdf5(path: Path) -> FeatureMatrix:
         raise DataError(
             "data.bad-file", f"{path.name} holds no valid matrix: {error}", where=Where(file=str(path))
         ) from error
-    return FeatureMatrix(counts=counts, barcodes=barcodes, ids=ids, metadata=metadata, **lists)
+    return FeatureMatrix(counts, barcodes, ids, symbols, feature_types, genomes, metadata)
 
 
 def read_mtx(path: Path, features: Path, barcodes: Path) -> FeatureMatrix:
@@ -181,7 +178,7 @@ def _open_text(path: Path) -> Iterator[IO[bytes]]:
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else path.open("rb") as file:
+        with cast(IO[bytes], gzip.open(path) if zipped else path.open("rb")) as file:
             yield file
     except (EOFError, zlib.error, OSError) as error:
         raise DataError(

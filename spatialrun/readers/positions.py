@@ -23,8 +23,8 @@ def read_positions(path: Path) -> pd.DataFrame:
 
     Returns
     -------
-    One row per spot of the slide, indexed by ``barcode``: ``in_tissue`` (bool), ``array_row`` and ``array_col``
-    (int32), ``pxl_row_in_fullres`` and ``pxl_col_in_fullres`` (float64, pixels; row is y, column is x).
+    One row per spot of the slide, indexed by ``barcode``: ``in_tissue`` (bool), ``array_row`` and
+    ``array_col`` (int32), ``pxl_row_in_fullres`` (y) and ``pxl_col_in_fullres`` (x; both float64, pixels).
 
     Raises
     ------
@@ -91,7 +91,7 @@ def place(
     Returns
     -------
     kept, rows
-        Indices of the barcodes that have a position, and their rows of ``positions`` (both int64, same length).
+        Indices of the barcodes that have a position, and their rows of ``positions`` (both int64).
 
     Raises
     ------
@@ -115,7 +115,8 @@ def place(
         without = names[rows < 0]
         raise DataError(
             "data.barcodes",
-            f"{len(kept)} of {len(names)} barcodes of the matrix have a position; without one: {some(without)}; "
+            f"{len(kept)} of {len(names)} barcodes of the matrix have a position; "
+            f"without one: {some(without)}; "
             f"barcodes of the positions: {some(positions.index[:3])}",
             where=where,
             hint="The matrix and the positions are of different samples, or one was cut."
@@ -134,10 +135,10 @@ def check_coordinates(spatial: np.ndarray, spots: Sequence[str], *, where: Where
     """
     finite = np.isfinite(spatial).all(axis=1)
     if not finite.all():
-        bad = np.flatnonzero(~finite)
+        bad = [spots[i] for i in np.flatnonzero(~finite).tolist()]
         raise DataError(
             "data.coordinates",
-            f"{len(bad)} of {len(spatial)} spots have no finite coordinates: {some(spots[i] for i in bad)}",
+            f"{len(bad)} of {len(spatial)} spots have no finite coordinates: {some(bad)}",
             where=where,
         )
     if len(spatial) > 1 and (spatial == spatial[0]).all():

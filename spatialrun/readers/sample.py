@@ -27,7 +27,8 @@ class Sample:
         One row per spot, indexed by barcode. Always holds ``total_counts`` (int64) and ``n_genes_by_counts``
         (int32); from Space Ranger also ``in_tissue`` (bool), ``array_row`` and ``array_col`` (int32).
     var
-        One row per gene, indexed by symbol (unique). From Space Ranger: ``gene_ids``, ``feature_types``, ``genome``.
+        One row per gene, indexed by symbol (unique). From Space Ranger: ``gene_ids``, ``feature_types`` and,
+        from h5, ``genome``.
     spatial
         (N, 2) float64: x, y of the spots' centres in pixels of the full-resolution image (in h5ad files and
         tables: in whatever unit the file has).

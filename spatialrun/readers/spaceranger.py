@@ -194,7 +194,7 @@ def read(
         if f"tissue_{name}_scalef" not in scalefactors:
             raise DataError(
                 "data.bad-file",
-                f"{files.scalefactors.name} lacks tissue_{name}_scalef, without which the {name} image has no scale",
+                f"{files.scalefactors.name} lacks tissue_{name}_scalef, the scale of the {name} image",
                 where=Where(file=str(files.scalefactors)),
             )
     return Sample(

@@ -34,7 +34,8 @@ def write(
     Parameters
     ----------
     sample
-        Needs ``in_tissue``, ``array_row`` and ``array_col`` in obs; without ``gene_ids`` in var the symbols stand in.
+        Needs ``in_tissue``, ``array_row`` and ``array_col`` in obs; without ``gene_ids`` in var the symbols
+        stand in.
     folder
         Made where needed; files go to ``folder/outs``.
     mtx

@@ -379,8 +379,9 @@ def _draw_section(rng: np.random.Generator, tissue: _Tissue, image_size: int) ->
     blend = rng.permutation(np.linspace(0, 1, n_domains))[:, None]
     eosin, haematoxylin = np.array([236.0, 178.0, 206.0]), np.array([190.0, 150.0, 200.0])
     tints = eosin * (1 - blend) + haematoxylin * blend
-    cloud = _shade(rng, height, width)
-    image = np.where(inside[..., None], tints[domain] + 14 * cloud[..., None], 243.0)
+    # Never as bright as the slide: what is tissue can be told from its brightness.
+    cloud = np.clip(_shade(rng, height, width), -2, 2)
+    image = np.where(inside[..., None], tints[domain] + 9 * cloud[..., None], 243.0)
     image += rng.normal(0, 2, (height, width, 1))
 
     # One nucleus per 250 to 120 square micrometres, 7 micrometres wide, denser where the tint is darker.

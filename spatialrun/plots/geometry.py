@@ -92,12 +92,12 @@ def view(
             if not low < high:
                 raise UsageError("usage", f"{name} {low:g} to {high:g} is empty", hint="give (low, high)")
             selected &= (xy[:, axis] >= low) & (xy[:, axis] <= high)
-    low_corner, high_corner = xy.min(axis=0), xy.max(axis=0)
     if not selected.any():
+        xy_ranges = zip(xy.min(axis=0), xy.max(axis=0), strict=True)
         raise DataError(
             "data.values",
             f"no spot lies in {_describe(xrange, yrange)}",
-            hint=f"the spots lie in {_describe(*zip(low_corner, high_corner, strict=True))} (full-resolution pixels)",
+            hint=f"the spots lie in {_describe(*xy_ranges)} (full-resolution pixels)",
         )
     (left, top), (right, bottom) = xy[selected].min(axis=0), xy[selected].max(axis=0)
     whole = View(left - margin, right + margin, top - margin, bottom + margin)
@@ -125,12 +125,14 @@ def view(
 
 def _describe(xrange: Any, yrange: Any) -> str:
     named = {"x": xrange, "y": yrange}
-    return ", ".join(f"{axis} {ends[0]:.0f} to {ends[1]:.0f}" for axis, ends in named.items() if ends is not None)
+    return ", ".join(
+        f"{axis} {ends[0]:.0f} to {ends[1]:.0f}" for axis, ends in named.items() if ends is not None
+    )
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """The regular array under the spots: ``pitch`` between neighbours, ``angle`` (radians) of six-fold ones."""
+    """The regular array under the spots: ``pitch`` between neighbours, ``angle`` (radians) to one of them."""
 
     pitch: float
     angle: float
@@ -139,7 +141,9 @@ class Lattice:
     def hexagon(self) -> NDArray[np.float64]:
         """(6, 2) corners, around 0, of the cell of a hexagonal array: cells tile the section without gaps."""
         turns = self.angle + np.pi / 6 + np.arange(6) * np.pi / 3
-        corners: NDArray[np.float64] = self.pitch / np.sqrt(3) * np.column_stack([np.cos(turns), np.sin(turns)])
+        corners: NDArray[np.float64] = (
+            self.pitch / np.sqrt(3) * np.column_stack([np.cos(turns), np.sin(turns)])
+        )
         return corners
 
 

@@ -2,7 +2,7 @@
 
 ``CATEGORICAL`` starts with the colours of Okabe and Ito (2008) that stand apart on a stained section. Each
 further one was chosen to be the farthest, in Oklab, from all before it, from paper, from missing values and
-from the pink of haematoxylin and eosin, under the worst of normal, deuteranope, protanope and tritanope vision
+from the pink of haematoxylin and eosin, for the worst of normal, deuteranope, protanope and tritanope sight
 (Machado et al. 2009). So the first ten or so are safe for everyone; of thirty, no palette is.
 """
 
@@ -19,7 +19,7 @@ CATEGORICAL: tuple[str, ...] = (
     *("#7f11ad", "#7f384a", "#693f76"),
 )
 
-# Perceptually uniform; its dark end recedes into a stained section and its bright end is a colour that no stain has.
+# Perceptually uniform; its dark end recedes into a stained section, and no stain is as its bright end.
 CONTINUOUS = "viridis"
 
 # Spots without a value: lighter than any category, darker than paper.
@@ -34,13 +34,17 @@ _SHADES = ((255, 0.0), (255, 0.5), (0, 0.5))
 # Names without a number start among the first colours, which are the farthest apart.
 _NAMED = 16
 
-_NUMBER = re.compile(r"(\d+)")
+_NUMBER = re.compile(r"(\d+)", re.ASCII)
+_INTEGER = re.compile(r"-?\d+", re.ASCII)
+_ENDING = re.compile(r"\d+$", re.ASCII)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key that puts ``Layer2`` before ``Layer10`` and numbers before names."""
+    """A sort key that puts ``Layer2`` before ``Layer10`` and numbers, negative ones too, before names."""
+    if _INTEGER.fullmatch(name):
+        return ((0, int(name), name),)
     parts = (part for part in _NUMBER.split(name) if part)
-    return tuple((0, int(p), p) if p.isdecimal() else (1, 0, p.casefold()) for p in parts)
+    return tuple((0, int(p), p) if _INTEGER.fullmatch(p) else (1, 0, p.casefold()) for p in parts)
 
 
 def natural_sort(names: Iterable[str]) -> list[str]:
@@ -70,7 +74,7 @@ def categorical(names: Iterable[str]) -> dict[str, str]:
     slots = len(CATEGORICAL) * len(_SHADES)
     taken: set[int] = set()
     chosen: dict[str, int] = {}
-    for name in sorted(ordered, key=lambda n: not n.isdecimal()):
+    for name in sorted(ordered, key=lambda name: not _INTEGER.fullmatch(name)):
         slot = _wanted_slot(name) % slots
         while slot in taken and len(taken) < slots:
             slot = (slot + 1) % slots
@@ -80,7 +84,7 @@ def categorical(names: Iterable[str]) -> dict[str, str]:
 
 
 def _wanted_slot(name: str) -> int:
-    number = re.search(r"\d+$", name)
+    number = _ENDING.search(name)
     if number:
         return int(number.group())
     return zlib.crc32(name.encode()) % _NAMED

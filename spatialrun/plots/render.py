@@ -31,8 +31,8 @@ def render(figure: Figure, format: Format = "png", dpi: float | None = None) -> 
     figure
         What `spatialrun.plots.spatial.spatial` or `panels` returned.
     format
-        ``png``, ``svg`` or ``pdf``. In the latter two text is text and spots are shapes, but for figures of so
-        many spots that a drawing program could not open them, whose spots are an image.
+        ``png``, ``svg`` or ``pdf``. In the latter two text is text and spots are shapes; where there are
+        more than a drawing program could open, they are an image.
     dpi
         Pixels per inch of a png, and of what is an image in an svg or pdf; by default the figure's own.
 

@@ -6,7 +6,7 @@ import difflib
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import matplotlib
 import numpy as np
@@ -16,9 +16,10 @@ from matplotlib.colors import Normalize, to_rgba, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from spatialrun.errors import UsageError
+from spatialrun.errors import DataError, UsageError
 from spatialrun.plots import palettes
 
 Limit = float | str | None
@@ -48,7 +49,7 @@ class Scale(Protocol):
         ...
 
     def key(self, figure: Figure, height: float, shape: str) -> Key | None:
-        """Draw the key, at most ``height`` inches high where it can be; None where there is nothing to tell."""
+        """Draw the key, if possible at most ``height`` inches high; None where there is nothing to tell."""
         ...
 
 
@@ -56,7 +57,16 @@ def as_series(values: Any) -> pd.Series:
     """Values as float64, or as a categorical of strings; empty strings and None are missing.
 
     Numbers are continuous; strings, booleans, objects and pandas categoricals are categories.
+
+    Raises
+    ------
+    DataError
+        ``data.values``: more than one dimension.
     """
+    if np.ndim(values) != 1:
+        raise DataError(
+            "data.values", f"values of shape {np.shape(values)}", hint="give one value per spot, (N,)"
+        )
     series = pd.Series(values).reset_index(drop=True)
     if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_bool_dtype(series.dtype):
         return series.astype("float64")
@@ -106,6 +116,7 @@ class Continuous:
             near = difflib.get_close_matches(name, list(matplotlib.colormaps), n=1)
             hint = f"did you mean {near[0]!r}?" if near else "any of matplotlib's colour maps"
             raise UsageError("usage", f"no colour map {name!r}", hint=hint)
+        _check_color(missing)
         pooled = np.concatenate([v.to_numpy() for v in values])
         finite = pooled[np.isfinite(pooled)]
         low, high = _limit("vmin", vmin, finite, 0.0), _limit("vmax", vmax, finite, 100.0)
@@ -123,7 +134,9 @@ class Continuous:
             name,
             missing,
             label,
-            extend={(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither"),
+            extend={(True, True): "both", (True, False): "min", (False, True): "max"}.get(
+                (below, above), "neither"
+            ),
             any_missing=bool(np.isnan(pooled).any()),
             any_value=bool(finite.size),
         )
@@ -131,26 +144,30 @@ class Continuous:
     def colors(self, values: pd.Series) -> NDArray[np.float64]:
         """Rgba (N, 4); values beyond the limits have the colour of the limit."""
         numbers = values.to_numpy()
-        rgba: NDArray[np.float64] = matplotlib.colormaps[self.cmap](Normalize(self.low, self.high)(numbers).data)
+        rgba: NDArray[np.float64] = matplotlib.colormaps[self.cmap](
+            Normalize(self.low, self.high)(numbers).data
+        )
         rgba[np.isnan(numbers)] = to_rgba(self.missing)
         return rgba
 
     def key(self, figure: Figure, height: float, shape: str) -> Key | None:
-        """A thin colour bar, with a swatch below it when values are missing; the swatch alone when all are."""
+        """A thin colour bar, with a swatch below it when values are missing; that alone when all are."""
         if not self.any_value:
             return Categorical({}, (), self.missing, any_missing=True).key(figure, height, shape)
         length = min(_BAR_HEIGHT, height)
         cax = figure.add_axes((0.0, 0.0, 0.1, 0.1))
-        width, total = figure.get_size_inches()
         mappable = ScalarMappable(Normalize(self.low, self.high), self.cmap)
         bar = figure.colorbar(mappable, cax=cax, extend=self.extend, extendfrac=0.06)
         bar.outline.set_visible(False)
-        bar.solids.set_edgecolor("face")
+        for mesh in cax.collections:
+            mesh.set_edgecolor("face")
         if self.label:
             bar.set_label(self.label)
         if self.any_missing:
             cax.add_patch(
-                Rectangle((0, -0.2), 1, 0.08, transform=cax.transAxes, color=self.missing, clip_on=False, lw=0)
+                Rectangle(
+                    (0, -0.2), 1, 0.08, transform=cax.transAxes, color=self.missing, clip_on=False, lw=0
+                )
             )
             cax.annotate(
                 _MISSING_LABEL,
@@ -165,10 +182,12 @@ class Continuous:
         def move(left: float, top: float) -> None:
             width, total = figure.get_size_inches()
             # Triangles at the ends are drawn inside the axes; the labels of the ends stand half a line out.
-            cax.set_position((left / width, (top - 0.05 - length) / total, _BAR_WIDTH / width, length / total))
+            cax.set_position(
+                (left / width, (top - 0.05 - length) / total, _BAR_WIDTH / width, length / total)
+            )
 
-        move(0.0, total)
-        box = cax.get_tightbbox(figure.canvas.get_renderer())
+        move(0.0, length)
+        box = cast(Bbox, cax.get_tightbbox())
         return Key(box.width / figure.dpi, box.height / figure.dpi, move)
 
 
@@ -206,7 +225,7 @@ class Categorical:
             if not palette:
                 raise UsageError("usage", "a palette without colours", hint="list one colour per category")
             colors = {name: palette[i % len(palette)] for i, name in enumerate(ordered)}
-        for color in colors.values():
+        for color in (*colors.values(), missing):
             _check_color(color)
         present = set[str]()
         any_missing = False
@@ -238,17 +257,16 @@ class Categorical:
                 markersize=6,
                 markeredgewidth=0,
                 color=color,
-                label=textwrap.fill(name, _LABEL_COLUMNS),
             )
-            for name, color in entries
+            for _, color in entries
         ]
-        renderer = figure.canvas.get_renderer()
+        labels = [textwrap.fill(name, _LABEL_COLUMNS) for name, _ in entries]
         columns = 1
         while True:
-            # Labels that begin with an underscore would be left out unless handles and labels are given apart.
+            # Given apart from the handles, labels may begin with an underscore.
             legend = figure.legend(
                 handles,
-                [h.get_label() for h in handles],
+                labels,
                 ncols=columns,
                 loc="upper left",
                 bbox_to_anchor=(0, 0),
@@ -256,7 +274,7 @@ class Categorical:
                 title=self.label,
                 alignment="left",
             )
-            box = legend.get_window_extent(renderer)
+            box = legend.get_window_extent()
             if box.height / figure.dpi <= height or columns >= len(handles):
                 break
             legend.remove()
@@ -278,7 +296,7 @@ class Plain:
         """Rgba (N, 4)."""
         return np.tile(to_rgba(self.color), (len(values), 1))
 
-    def key(self, figure: Figure, height: float, shape: str) -> Key | None:
+    def key(self, figure: Figure, height: float, shape: str) -> Key | None:  # noqa: ARG002
         """Nothing to tell."""
         return None
 
@@ -290,7 +308,9 @@ def _limit(name: str, limit: Limit, finite: NDArray[np.float64], default: float)
         except ValueError:
             percentile = np.nan
         if not limit.startswith("p") or not 0 <= percentile <= 100:
-            raise UsageError("usage", f"{name} {limit!r} is not a limit", hint="a number, or a percentile as 'p99'")
+            raise UsageError(
+                "usage", f"{name} {limit!r} is not a limit", hint="a number, or a percentile as 'p99'"
+            )
     elif limit is not None:
         return float(limit)
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path
-from matplotlib.transforms import AffineDeltaTransform, ScaledTranslation, blended_transform_factory
+from matplotlib.transforms import (
+    Affine2D,
+    Affine2DBase,
+    AffineDeltaTransform,
+    IdentityTransform,
+    ScaledTranslation,
+    Transform,
+    blended_transform_factory,
+)
 from numpy.typing import ArrayLike, NDArray
 
 from spatialrun.errors import DataError, UsageError
@@ -51,13 +59,11 @@ _GAP = 0.12
 _ONE_VIEW = 4.5
 _ONE_OF_SEVERAL = 3.0
 
-_HEXAGON = Path.unit_regular_polygon(6).vertices / math.sqrt(3)
-
 # Of unit diameter.
 _SHAPES: dict[str, Path] = {
     "circle": Path.circle(radius=0.5),
-    "square": Path([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5)], closed=True),
-    "hexagon": Path(_HEXAGON, closed=True),
+    "square": Path.unit_rectangle().transformed(Affine2D().translate(-0.5, -0.5)),
+    "hexagon": Path.unit_regular_polygon(6).transformed(Affine2D().scale(1 / math.sqrt(3))),
 }
 
 
@@ -73,8 +79,8 @@ class Panel:
         (N,) what colours the spots. Numbers are continuous; strings, booleans and categoricals are domains.
         NaN, None and empty strings are missing. None: all spots in one colour.
     image
-        (c, y, x) background of one channel (grey) or two to three (red, green, blue). uint8; floats from 0 to 1;
-        anything wider is divided by its maximum.
+        (c, y, x) background of one channel (grey) or two to three (red, green, blue). uint8, or floats from 0
+        to 1; anything wider is divided by its maximum.
     image_scalef
         Image pixels per full-resolution pixel (Space Ranger's ``tissue_hires_scalef`` and its like).
     spot_diameter
@@ -82,8 +88,8 @@ class Panel:
     ptsize
         Area in points², as in scanpy and matplotlib, instead of the spots' own diameter.
     shape
-        ``circle``; ``square`` (bins of Visium HD); ``hexagon``: each spot's whole cell of the hexagonal array,
-        whatever its diameter, so that domains are drawn without gaps.
+        ``circle``; ``square`` (bins of Visium HD); ``hexagon``: each spot's whole cell of the hexagonal
+        array, whatever its diameter, so that domains are drawn without gaps.
     xrange, yrange
         (low, high) part of the section to show. Colour scales still come from the whole section.
     crop
@@ -97,7 +103,8 @@ class Panel:
     na_color
         Colour of spots whose value is missing.
     order
-        ``value``: high values are drawn over low ones; ``given``: later spots over earlier. Missing lie below.
+        ``value``: high values are drawn over low ones; ``given``: later spots over earlier. Missing lie
+        below either way.
     alpha, image_alpha
         Opacity of spots and image, 0 to 1.
     title
@@ -161,8 +168,8 @@ def spatial(
     Raises
     ------
     DataError
-        ``data.empty``: no spots; ``data.coordinates``: not (N, 2) finite numbers; ``data.values``: not N values,
-        or no spot in the ranges; ``data.image``: not (c, y, x) with one to three channels.
+        ``data.empty``: no spots; ``data.coordinates``: not (N, 2) finite numbers; ``data.values``: not N
+        values, or no spot in the ranges; ``data.image``: not (c, y, x) with one to three channels.
     UsageError
         ``usage``: a range, limit, colour, colour map, shape or crop that does not exist.
     """
@@ -186,9 +193,9 @@ def panels(
     ncols
         Columns of the grid. None: up to four.
     shared
-        One colour scale for all, with one key on the right: limits over the values of all panels, colours over
-        the union of their categories. Its appearance (``cmap``, ``palette``, limits, ``label``) is the first
-        panel's.
+        One colour scale for all, with one key on the right: limits over the values of all panels, colours
+        over the union of their categories. Its appearance (``cmap``, ``palette``, limits, ``label``) is the
+        first panel's.
     figsize, dpi
         As for `spatial`.
 
@@ -207,6 +214,7 @@ def panels(
     with style.house():
         figure = Figure(figsize=figsize or (_ONE_VIEW, _ONE_VIEW), dpi=dpi)
         FigureCanvasAgg(figure)
+        frames = [figure.add_axes((0.0, 0.0, 1.0, 1.0)) for _ in scenes]
         box = _ONE_VIEW if len(scenes) == 1 else _ONE_OF_SEVERAL
         head = max(scene.head for scene in scenes)
         foot = max(scene.foot for scene in scenes)
@@ -218,10 +226,10 @@ def panels(
             room = figsize[1] / rows - head - foot
         common, own = _keys(figure, scenes, scales, shared, room)
         beside = common.width + _GAP if common else 0.0
-        sides = [key.width + _GAP if key else 0.0 for key in own]
+        # Every cell leaves room for the widest key, so that sections of one size are drawn in one size.
+        side = max(key.width + _GAP if key else 0.0 for key in own)
         if figsize is None:
-            sizes = [scene.fit(box, box) for scene in scenes]
-            cell_width = max(size[0] + side for size, side in zip(sizes, sides, strict=True)) + 2 * _PAD
+            cell_width = max(scene.fit(box, box)[0] for scene in scenes) + side + 2 * _PAD
             tallest = max(key.height for key in own if key) if any(own) else 0.0
             cell_height = max(room, tallest) + head + foot
             height = max(rows * cell_height, common.height + head + foot if common else 0.0)
@@ -229,15 +237,18 @@ def panels(
         width, height = figure.get_size_inches()
         cell_width, cell_height = (width - beside) / columns, height / rows
 
-        for index, (scene, scale, key, side) in enumerate(zip(scenes, scales, own, sides, strict=True)):
+        for index, (scene, scale, key) in enumerate(zip(scenes, scales, own, strict=True)):
             row, column = divmod(index, columns)
             cell_left, cell_top = column * cell_width, height - row * cell_height
             # A key never takes more than two thirds of a cell: beyond that it is cut, and the tissue is not.
             room_x = max(cell_width - side - 2 * _PAD, cell_width / 3)
             view_width, view_height = scene.fit(room_x, cell_height - head - foot)
             left = cell_left + _PAD + max(0.0, room_x - view_width) / 2
-            top = cell_top - head - max(0.0, cell_height - head - foot - view_height) / 2
-            axes = figure.add_axes(
+            top = cell_top - head
+            if rows * columns == 1:
+                top -= (cell_height - head - foot - view_height) / 2
+            axes = frames[index]
+            axes.set_position(
                 (left / width, (top - view_height) / height, view_width / width, view_height / height)
             )
             scene.draw(axes, scale)
@@ -290,6 +301,10 @@ class _Scene:
 
     def __init__(self, panel: Panel) -> None:
         self.panel = panel
+        for name in ("image_scalef", "spot_diameter", "ptsize", "microns_per_pixel"):
+            size = getattr(panel, name)
+            if size is not None and not size > 0:
+                raise UsageError("usage", f"{name} is {size!r}", hint="give a number above 0")
         self.xy = _coordinates(panel.coordinates)
         self.values: pd.Series | None = None if panel.values is None else as_series(panel.values)
         if self.values is not None and len(self.values) != len(self.xy):
@@ -303,7 +318,7 @@ class _Scene:
         self.image = None if panel.image is None else _background(panel.image)
         self.outline = self._outline()
         extent = float(np.ptp(self.xy, axis=0).max())
-        self.reach = float(np.ptp(self.outline.vertices[:, 0]))
+        self.reach = float(max(self.outline.get_extents().size))
         self.view: View = view(
             self.xy,
             self._image_view(),
@@ -312,7 +327,7 @@ class _Scene:
             yrange=panel.yrange,
             crop=panel.crop,
         )
-        self.shown = self.view.contains(self.xy, margin=self.reach)
+        self.shown = self.view.contains(self.xy, margin=self.reach / 2)
         self.head = _PAD + _TITLE_LINE * (panel.title.count("\n") + 1 if panel.title else 0)
         self.foot = _PAD + (_SCALE_BAR if panel.microns_per_pixel else 0.0)
 
@@ -342,8 +357,7 @@ class _Scene:
         diameter = self.panel.spot_diameter
         if diameter is None:
             diameter = array.pitch * (1.0 if self.panel.shape == "square" else 0.7)
-        unit = _SHAPES[self.panel.shape]
-        return Path(unit.vertices * diameter, unit.codes)
+        return _SHAPES[self.panel.shape].transformed(Affine2D().scale(diameter))
 
     def _image_view(self) -> View | None:
         if self.image is None:
@@ -372,11 +386,10 @@ class _Scene:
                 vmin=0,
                 vmax=1 if image.dtype.kind == "f" else 255,
                 alpha=self.panel.image_alpha,
-                aspect="auto",
-                # Setting an image would otherwise fit the limits to it.
+                # Smooth both ways: fine detail without moire, a coarse image without blocks.
+                interpolation="hanning",
                 zorder=0,
             )
-            axes.set(xlim=(self.view.left, self.view.right), ylim=(self.view.bottom, self.view.top))
 
     def _draw_spots(self, axes: Axes, scale: Scale) -> None:
         values = pd.Series(np.zeros(len(self.xy))) if self.values is None else self.values
@@ -391,9 +404,12 @@ class _Scene:
         colors[:, 3] *= self.panel.alpha
         tiles = self.panel.shape != "circle" and self.panel.ptsize is None and self.panel.alpha == 1
         if self.panel.ptsize is None:
+            # Linear axes have an affine transform: its linear part takes the slide's pixels to the figure's.
             outline, sizes = self.outline, None
+            transform: Transform = AffineDeltaTransform(cast(Affine2DBase, axes.transData))
         else:
             outline, sizes = _SHAPES[self.panel.shape], [self.panel.ptsize]
+            transform = IdentityTransform()
         spots = PathCollection(
             [outline],
             sizes=sizes,
@@ -402,11 +418,10 @@ class _Scene:
             facecolors=colors,
             # A hairline in the tile's own colour closes the seams that antialiasing leaves between tiles.
             edgecolors="face" if tiles else "none",
-            linewidths=0.25 if tiles else 0,
+            linewidths=0.4 if tiles else 0,
+            transform=transform,
             zorder=2,
         )
-        if sizes is None:
-            spots.set_transform(AffineDeltaTransform(axes.transData))
         spots.set_rasterized(len(index) > _SHAPES_AT_MOST)
         axes.add_collection(spots, autolim=False)
 
@@ -428,14 +443,17 @@ def _background(image: NDArray[Any]) -> NDArray[Any]:
     """From (c, y, x) to what matplotlib draws: (y, x) or (y, x, 3), uint8 or float32 from 0 to 1."""
     if image.ndim != 3 or not 1 <= image.shape[0] <= 3 or 0 in image.shape:
         raise DataError(
-            "data.image", f"an image of shape {image.shape}", hint="give (channels, y, x) with 1 to 3 channels"
+            "data.image",
+            f"an image of shape {image.shape}",
+            hint="give (channels, y, x) with 1 to 3 channels",
         )
     if image.dtype != np.uint8:
         image = np.nan_to_num(image.astype(np.float32), posinf=0.0, neginf=0.0).clip(min=0.0)
         peak = float(image.max())
         image = image / peak if peak > 1 else image
     if image.shape[0] == 1:
-        return image[0]
+        grey: NDArray[Any] = image[0]
+        return grey
     if image.shape[0] == 2:
         image = np.concatenate([image, np.zeros_like(image[:1])])
     return np.moveaxis(image, 0, -1)

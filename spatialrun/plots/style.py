@@ -54,7 +54,17 @@ HOUSE: dict[str, object] = {
 }
 
 # Settings of the session, not of a figure.
-_NOT_STYLE = ("backend", "interactive", "toolbar", "webagg", "tk.", "macosx.", "docstring.", "date.", "keymap.")
+_NOT_STYLE = (
+    "backend",
+    "interactive",
+    "toolbar",
+    "webagg",
+    "tk.",
+    "macosx.",
+    "docstring.",
+    "date.",
+    "keymap.",
+)
 
 # matplotlib's settings are one for the whole process, so figures are drawn one at a time.
 _one_at_a_time = threading.RLock()

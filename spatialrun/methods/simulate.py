@@ -370,8 +370,8 @@ def _draw_section(rng: np.random.Generator, tissue: _Tissue, image_size: int) ->
     width, height = np.maximum(1, np.round(tissue.frame_um * scale)).astype(int)
     y, x = np.mgrid[0:height, 0:width]
     um = (np.stack([x, y], axis=-1) + 0.5) / scale
-    # Half a spot wider than the outermost centres: every spot lies on tissue as a whole.
-    widened = tissue.edge + PITCH_UM / tissue.radius.min()
+    # Wider than the outermost centres: every spot lies on tissue as a whole.
+    widened = tissue.edge + SPOT_UM / tissue.radius.min()
     inside = tissue.level(um) <= widened
     domain = tissue.domain(um) - 1
 

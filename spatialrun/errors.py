@@ -150,7 +150,7 @@ class StoreError(SpatialrunError):
     exit_code = 4
 
 
-class RecipeErrors(RecipeError):
+class RecipeErrors(RecipeError):  # noqa: N818  (the plural says that it holds many)
     """Every problem of a recipe, in the order of their places in the file."""
 
     def __init__(self, problems: Sequence[SpatialrunError]) -> None:

@@ -19,14 +19,33 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from spatialrun.slots import axes_of
+from spatialrun.values import FileBytes, Value
+
+__all__ = [
+    "Block",
+    "Context",
+    "Element",
+    "FileBytes",
+    "Inputs",
+    "Outputs",
+    "Parameters",
+    "Read",
+    "Shape",
+    "Site",
+    "StagedStep",
+    "Step",
+    "StreamingStep",
+    "Value",
+    "Write",
+    "fill",
+    "implicit_reads",
+    "parameter",
+    "parameter_names",
+]
 
 if TYPE_CHECKING:
     import numpy as np
     from scipy.sparse import csc_matrix
-
-Value = Any
-"""What slots hold in memory: numpy arrays, scipy sparse matrices, pandas categoricals and data frames,
-xarray images (c, y, x), nested mappings of these, or :class:`FileBytes`."""
 
 Outputs = Mapping[str, Value]
 """Port name to value."""
@@ -127,14 +146,6 @@ class Shape:
     n_obs: int
     n_vars: int
     nnz: int
-
-
-@dataclass(frozen=True)
-class FileBytes:
-    """A small file as a value: figures (``suffix`` with the dot: ``.png``)."""
-
-    content: bytes
-    suffix: str
 
 
 @dataclass(frozen=True)

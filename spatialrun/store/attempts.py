@@ -1,0 +1,143 @@
+"""Attempts: the folder into which one action writes its outputs, before anybody can see them.
+
+Bytes never move. An attempt writes under ``data/<attempt>/``, hashing while it writes, checks that what was
+written is what lies there, and leaves a manifest of files, sizes and checksums. Only the action record, created
+afterwards, makes it visible; an attempt without a record is garbage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from spatialrun.errors import StoreError, Where
+from spatialrun.store import elements
+from spatialrun.store.backend import Backend
+from spatialrun.store.digests import folder_digest, value_digest
+from spatialrun.store.elements import ObjectRef
+from spatialrun.values import FileBytes, Value
+
+
+class Attempt:
+    """One try at one action."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.id = uuid.uuid4().hex
+        self.prefix = f"data/{self.id}"
+        self._backend = backend
+        self._files: dict[str, tuple[int, int]] = {}
+
+    def write(self, port: str, value: Value) -> ObjectRef:
+        """Write one output and return its reference.
+
+        Raises
+        ------
+        TypeError
+            For a value that slots cannot hold.
+        StoreError
+            Where the store cannot be written.
+        """
+        kind, meta = elements.describe(value)
+        digest = value_digest(value)
+        if isinstance(value, FileBytes):
+            path = f"{self.prefix}/{port}{value.suffix}"
+            self._backend.put(path, value.content)
+            self._files[path] = (len(value.content), zlib.crc32(value.content))
+            return ObjectRef(digest, path, kind, meta)
+        path = f"{self.prefix}/{port}"
+        parent, _, name = path.rpartition("/")
+        store = _recording(self._backend.zarr(parent, read_only=False), parent, self._files)
+        try:
+            elements.write(store, name, value, kind)
+        except OSError as error:
+            raise _write_error(self._backend, path, error) from error
+        return ObjectRef(digest, path, kind, meta)
+
+    def folder(self, port: str) -> Path:
+        """Make the empty folder for a ``files`` output; :meth:`seal_folder` makes it an object."""
+        path = self._backend.local(f"{self.prefix}/{port}")
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise _write_error(self._backend, f"{self.prefix}/{port}", error) from error
+        return path
+
+    def seal_folder(self, port: str) -> ObjectRef:
+        """Hash the folder that a step has filled."""
+        prefix = f"{self.prefix}/{port}"
+        root = self._backend.local(prefix)
+        size = 0
+        for file in _files_under(root):
+            content = file.read_bytes()
+            size += len(content)
+            name = f"{prefix}/{file.relative_to(root).as_posix()}"
+            self._files[name] = (len(content), zlib.crc32(content))
+        return ObjectRef(folder_digest(root), prefix, "folder", {"size": size})
+
+    def verify(self) -> None:
+        """Check that every file written lies there, whole; then leave the attempt's manifest.
+
+        Raises
+        ------
+        StoreError
+            ``store.corrupt`` where a file is missing or of another size than was written.
+        """
+        for path, (size, _) in self._files.items():
+            found = self._backend.size(path)
+            if found != size:
+                state = "is missing" if found is None else f"holds {found} bytes instead of {size}"
+                raise StoreError(
+                    "store.corrupt",
+                    f"after writing, {path} {state}",
+                    where=Where(file=self._backend.url),
+                    hint="check the disk (space, quota), then apply again",
+                )
+        manifest = {path: list(facts) for path, facts in sorted(self._files.items())}
+        self._backend.put(f"{self.prefix}/manifest.json", json.dumps({"files": manifest}).encode())
+
+    def discard(self) -> None:
+        """Remove what was written: the attempt failed or lost."""
+        self._backend.delete(self.prefix)
+
+
+def _files_under(root: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(root):
+        for name in sorted(names):
+            yield Path(folder, name)
+
+
+def _write_error(backend: Backend, path: str, error: OSError) -> StoreError:
+    return StoreError(
+        "store.permission",
+        f"the store cannot be written: {error.strerror or error}",
+        where=Where(file=f"{backend.url}/{path}"),
+        hint="check free space, and the folder's owner and mode; nothing was changed",
+    )
+
+
+def _recording(store: Any, prefix: str, files: dict[str, tuple[int, int]]) -> Any:
+    """Wrap a zarr store so that the size and checksum of every file written are noted in ``files``."""
+    from zarr.abc.store import Store
+    from zarr.core.buffer import Buffer
+    from zarr.storage import WrapperStore
+
+    class Recording(WrapperStore[Store]):  # type: ignore[misc]
+        async def set(self, key: str, value: Buffer) -> None:
+            await super().set(key, value)
+            content = value.to_bytes()
+            files[f"{prefix}/{key}"] = (len(content), zlib.crc32(content))
+
+        async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+            if not await self.exists(key):
+                await self.set(key, value)
+
+        async def delete(self, key: str) -> None:
+            await super().delete(key)
+            files.pop(f"{prefix}/{key}", None)
+
+    return Recording(store)

@@ -1,0 +1,55 @@
+"""Backends: the few operations that a store needs from a place that keeps files.
+
+Paths are relative and use ``/``. A local folder and an object store differ only here; everything above is
+written against :class:`Backend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store as ZarrStore
+
+
+class Backend(Protocol):
+    """A place that keeps files under relative paths."""
+
+    @property
+    def url(self) -> str:
+        """The place, as a person would write it."""
+
+    def get(self, path: str) -> bytes | None:
+        """Return a file's content, or ``None`` where there is no such file."""
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a file whole or not at all, replacing what was there."""
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write a file, durably, unless there is one already; say whether this call made it."""
+
+    def swap(self, path: str, old: bytes, new: bytes) -> bool:
+        """Replace a file whose content is ``old``; say whether it was."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder at ``path``."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the entries of a folder, sorted; nothing where there is no such folder."""
+
+    def size(self, path: str) -> int | None:
+        """Return a file's size in bytes, or ``None`` where there is no such file."""
+
+    def delete(self, path: str) -> None:
+        """Remove a file or a whole folder, if it is there."""
+
+    def zarr(self, prefix: str, *, read_only: bool = True) -> ZarrStore:
+        """Return a zarr store over a folder."""
+
+    def local(self, path: str) -> Path:
+        """Return a real file-system path of a file or folder (an object store brings it here first)."""
+
+    def link(self, source: str, target: str) -> None:
+        """Make a file or folder appear under a second path, without a second copy where that can be had."""

@@ -1,0 +1,278 @@
+"""Elements: values encoded as zarr, in AnnData's encoding, and lazy handles on them.
+
+An object is one value under one path. Matrices and images are written here, in the chunks that streaming needs;
+strings, categoricals, tables and mappings go through AnnData's own writer. Figures are plain files, ``files``
+outputs plain folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spatialrun.errors import StoreError, Where
+from spatialrun.store.backend import Backend
+from spatialrun.store.layout import create_array
+from spatialrun.values import FileBytes, Value
+
+if TYPE_CHECKING:
+    import zarr
+    from scipy.sparse import csc_matrix
+    from zarr.abc.store import Store as ZarrStore
+
+SPARSE_VERSION = "0.1.0"
+ARRAY_VERSION = "0.2.0"
+
+
+@dataclass(frozen=True)
+class ObjectRef:
+    """Where an object lies and what it is.
+
+    Attributes
+    ----------
+    digest
+        The digest of its decoded value.
+    path
+        Its place in the store.
+    kind
+        ``array``, ``sparse``, ``image``, ``categorical``, ``table``, ``mapping``, ``scalar``, ``file``,
+        ``folder`` or ``export``.
+    meta
+        Shape, dtype, nnz, format, suffix: what can be known without reading.
+    """
+
+    digest: str
+    path: str
+    kind: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the reference as plain data."""
+        return {"digest": self.digest, "path": self.path, "kind": self.kind, "meta": dict(self.meta)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ObjectRef:
+        """Rebuild a reference from plain data."""
+        return cls(data["digest"], data["path"], data["kind"], data["meta"])
+
+
+def describe(value: Value) -> tuple[str, dict[str, Any]]:
+    """Return a value's kind and meta data.
+
+    Raises
+    ------
+    TypeError
+        For values that slots cannot hold.
+    """
+    import numpy as np
+    import pandas as pd
+    import scipy.sparse as sp
+    import xarray as xr
+
+    match value:
+        case FileBytes():
+            return "file", {"suffix": value.suffix, "size": len(value.content)}
+        case np.ndarray():
+            return "array", {"shape": list(value.shape), "dtype": _dtype_name(value.dtype)}
+        case pd.Categorical():
+            return "categorical", {
+                "shape": [len(value)],
+                "dtype": "category",
+                "categories": len(value.categories),
+            }
+        case pd.DataFrame():
+            return "table", {"shape": list(value.shape), "columns": list(map(str, value.columns))}
+        case xr.DataArray():
+            return "image", {"shape": list(value.shape), "dtype": str(value.dtype)}
+        case Mapping():
+            return "mapping", {"keys": sorted(map(str, value))}
+        case str() | bool() | int() | float() | np.generic():
+            return "scalar", {"dtype": type(value).__name__}
+    if sp.issparse(value):
+        meta = {"shape": list(value.shape), "dtype": str(value.dtype), "nnz": int(value.nnz)}
+        return "sparse", {**meta, "format": value.format}
+    raise TypeError(f"a slot cannot hold a {type(value).__name__}")
+
+
+def write(store: ZarrStore, name: str, value: Value, kind: str) -> None:
+    """Write a value as element ``name`` of a zarr store (every kind but files and folders)."""
+    import zarr
+
+    group = zarr.open_group(store, mode="a", zarr_format=3)
+    if kind == "sparse":
+        _write_sparse(group, name, value)
+    elif kind == "image":
+        _write_image(group, name, value)
+    elif kind == "array" and value.dtype.kind in "biufc":
+        array = create_array(group, name, value)
+        array.attrs.update({"encoding-type": "array", "encoding-version": ARRAY_VERSION})
+    else:
+        import anndata
+
+        with anndata.settings.override(allow_write_nullable_strings=True, auto_shard_zarr_v3=False):
+            anndata.io.write_elem(group, name, _writable(value))
+
+
+def read(group: zarr.Group, name: str, kind: str) -> Value:
+    """Read the element ``name`` of a zarr group."""
+    import numpy as np
+
+    if kind == "sparse":
+        return _read_sparse(group[name])
+    if kind == "image":
+        return _read_image(group[name])
+    node = group[name]
+    if kind == "array" and node.attrs["encoding-type"] == "array":
+        return np.asarray(node[...])
+    import anndata
+
+    value = anndata.io.read_elem(node)
+    return _plain_strings(value) if kind == "array" else value
+
+
+class StoredElement:
+    """A lazy handle on an object: :class:`spatialrun.steps.contract.Element`."""
+
+    def __init__(self, backend: Backend, ref: ObjectRef) -> None:
+        self._backend = backend
+        self.ref = ref
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Shape, dtype, nnz ..., known without reading."""
+        return self.ref.meta
+
+    @property
+    def path(self) -> Path:
+        """The file or folder on a file system."""
+        return self._backend.local(self.ref.path)
+
+    def read(self) -> Value:
+        """Load the whole value.
+
+        Raises
+        ------
+        StoreError
+            Where the object is missing or its bytes are not what was written.
+        """
+        if self.ref.kind == "file":
+            content = self._backend.get(self.ref.path)
+            if content is None:
+                raise self._corrupt("is missing")
+            return FileBytes(content, self.ref.meta["suffix"])
+        try:
+            return read(self._parent, self._name, self.ref.kind)
+        except (KeyError, ValueError, OSError, RuntimeError, TypeError) as error:
+            raise self._corrupt(f"cannot be read: {error}") from error
+
+    def columns(self, start: int, stop: int) -> csc_matrix:
+        """Load columns ``start`` to ``stop`` of a matrix as CSC; a CSC object is read only there."""
+        import numpy as np
+        from scipy.sparse import csc_matrix
+
+        if self.ref.kind != "sparse" or self.ref.meta["format"] != "csc":
+            return csc_matrix(self._whole[:, start:stop])
+        try:
+            indptr = self._indptr[start : stop + 1]
+            span = slice(int(indptr[0]), int(indptr[-1]))
+            node = self._parent[self._name]
+            data, indices = np.asarray(node["data"][span]), np.asarray(node["indices"][span])
+        except (KeyError, ValueError, OSError, RuntimeError) as error:
+            raise self._corrupt(f"cannot be read: {error}") from error
+        shape = (self.ref.meta["shape"][0], stop - start)
+        matrix = csc_matrix(shape, dtype=data.dtype)
+        matrix.data, matrix.indices, matrix.indptr = data, indices, (indptr - indptr[0]).astype(indices.dtype)
+        return matrix
+
+    @cached_property
+    def _parent(self) -> zarr.Group:
+        import zarr
+
+        prefix = self.ref.path.rpartition("/")[0]
+        return zarr.open_group(self._backend.zarr(prefix), mode="r", zarr_format=3)
+
+    @property
+    def _name(self) -> str:
+        return self.ref.path.rpartition("/")[2]
+
+    @cached_property
+    def _indptr(self) -> Any:
+        return self._parent[self._name]["indptr"][...]
+
+    @cached_property
+    def _whole(self) -> Any:
+        return self.read()
+
+    def _corrupt(self, what: str) -> StoreError:
+        return StoreError(
+            "store.corrupt",
+            f"the object {self.ref.path} {what}",
+            where=Where(file=self._backend.url),
+            hint="delete its folder under data/ and apply again: it will be computed anew",
+        )
+
+
+def _write_sparse(group: zarr.Group, name: str, matrix: Any) -> None:
+    if not matrix.has_sorted_indices:
+        matrix = matrix.sorted_indices()
+    node = group.create_group(name)
+    shape = list(matrix.shape)
+    encoding = f"{matrix.format}_matrix"
+    node.attrs.update({"encoding-type": encoding, "encoding-version": SPARSE_VERSION, "shape": shape})
+    for part in ("data", "indices", "indptr"):
+        array = create_array(node, part, getattr(matrix, part))
+        array.attrs.update({"encoding-type": "array", "encoding-version": ARRAY_VERSION})
+
+
+def _read_sparse(node: zarr.Group) -> Any:
+    import numpy as np
+    import scipy.sparse as sp
+
+    kind = sp.csc_matrix if node.attrs["encoding-type"] == "csc_matrix" else sp.csr_matrix
+    shape = tuple(node.attrs["shape"])
+    data, indices, indptr = (np.asarray(node[part][...]) for part in ("data", "indices", "indptr"))
+    matrix = kind((data, indices, indptr), shape=shape)
+    matrix.has_sorted_indices = True
+    return matrix
+
+
+def _write_image(group: zarr.Group, name: str, image: Any) -> None:
+    node = group.create_group(name)
+    create_array(node, "0", image.to_numpy(), dimension_names=list(map(str, image.dims)))
+    channels = [str(c) for c in image.coords["c"].to_numpy()]
+    node.attrs.update({"channels": channels, "attributes": dict(image.attrs)})
+
+
+def _read_image(node: zarr.Group) -> Any:
+    import numpy as np
+    import xarray as xr
+
+    array = node["0"]
+    dims = array.metadata.dimension_names
+    coords = {"c": node.attrs["channels"]}
+    return xr.DataArray(np.asarray(array[...]), dims=dims, coords=coords, attrs=node.attrs["attributes"])
+
+
+def _writable(value: Value) -> Value:
+    """Give AnnData's writer the string type that it knows; nested mappings are handled by the writer itself."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(value, np.ndarray) and value.dtype.kind in "UT":
+        return value.astype(object)
+    if isinstance(value, pd.DataFrame):
+        return value.set_axis([str(c) for c in value.columns], axis=1)
+    return value
+
+
+def _plain_strings(value: Any) -> Any:
+    import numpy as np
+
+    return np.asarray(value, dtype=object)
+
+
+def _dtype_name(dtype: Any) -> str:
+    return "string" if dtype.kind in "OUT" else str(dtype)

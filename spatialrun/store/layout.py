@@ -1,0 +1,67 @@
+"""How arrays are cut into chunks and shards, and how their bytes are compressed.
+
+Arrays of more than one chunk lie in shards, so that a gene range of a CSC matrix is a few range requests and an
+array a few files. Each chunk carries its own CRC, so that a flipped bit is found when it is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import zarr
+
+CHUNK_ELEMENTS = 1 << 17
+SHARD_CHUNKS = 64
+
+
+def create_array(
+    group: zarr.Group, name: str, data: np.ndarray, *, dimension_names: Sequence[str] | None = None
+) -> zarr.Array:
+    """Write a numeric array as ``group/name``."""
+    from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
+
+    chunks = _chunks(data.shape)
+    kwargs: dict[str, Any] = {}
+    if math.prod(data.shape) > math.prod(chunks):
+        shards = _shards(data.shape, chunks)
+        kwargs["shards"] = shards
+    array = group.create_array(
+        name,
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=chunks,
+        compressors=[
+            BloscCodec(cname="zstd", clevel=3, shuffle=BloscShuffle.shuffle, typesize=data.dtype.itemsize),
+            Crc32cCodec(),
+        ],
+        dimension_names=dimension_names,
+        **kwargs,
+    )
+    if data.size:
+        array[...] = data
+    return array
+
+
+def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Cut the last axes whole and the first ones as far as a chunk's size asks."""
+    chunks = list(shape)
+    for axis in range(len(shape)):
+        rest = math.prod(chunks[axis + 1 :])
+        chunks[axis] = max(1, min(shape[axis], CHUNK_ELEMENTS // max(rest, 1)))
+        if chunks[axis] > 1:
+            break
+    return tuple(max(1, size) for size in chunks)
+
+
+def _shards(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
+    """Join up to ``SHARD_CHUNKS`` chunks, along the last cut axis first."""
+    shards, left = list(chunks), SHARD_CHUNKS
+    for axis in reversed(range(len(shape))):
+        count = max(1, min(left, -(-shape[axis] // chunks[axis])))
+        shards[axis] = chunks[axis] * count
+        left //= count
+    return tuple(shards)

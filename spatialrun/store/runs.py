@@ -1,0 +1,172 @@
+"""Runs: the manifest of one ``apply``, from every sample's slots to objects, and what each task did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spatialrun.errors import StoreError, Where
+from spatialrun.store.backend import Backend
+from spatialrun.store.elements import ObjectRef
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """What a run knows of one task.
+
+    Attributes
+    ----------
+    step, sample, uses
+        Which step on which sample, and its type.
+    status
+        ``done``, ``cached``, ``failed`` or ``skipped``.
+    key
+        The action's key; ``None`` where it was never known (skipped).
+    identity
+        What the key was made from; the next plan compares it to say why a task runs.
+    outputs
+        Slot to object.
+    facts
+        Wall time, peak memory, log, error: whatever is worth showing.
+    """
+
+    step: str
+    sample: str
+    uses: str
+    status: str
+    key: str | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, ObjectRef] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One ``apply``.
+
+    Attributes
+    ----------
+    id
+        Its name; sorts by time.
+    created
+        When it began, UTC, ISO 8601.
+    status
+        ``done`` or ``failed``.
+    samples
+        Sample to its metadata, in the order of the recipe.
+    tasks
+        ``(step, sample)`` to what was done.
+    versions
+        Of spatialrun and Python.
+    """
+
+    id: str
+    created: str
+    status: str
+    samples: Mapping[str, Mapping[str, Any]]
+    tasks: Mapping[tuple[str, str], TaskEntry]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def slots(self, sample: str) -> dict[str, ObjectRef]:
+        """Return a sample's slots, those written later last."""
+        slots: dict[str, ObjectRef] = {}
+        for task in self.tasks.values():
+            if task.sample == sample:
+                slots.update(task.outputs)
+        return slots
+
+    def to_bytes(self) -> bytes:
+        """Encode the manifest; objects and identities stand once."""
+        tasks = [
+            {
+                "step": t.step,
+                "sample": t.sample,
+                "uses": t.uses,
+                "status": t.status,
+                "key": t.key,
+                "identity": dict(t.identity),
+                "outputs": {slot: ref.to_json() for slot, ref in t.outputs.items()},
+                "facts": dict(t.facts),
+            }
+            for t in self.tasks.values()
+        ]
+        data = {
+            "schema": SCHEMA,
+            "id": self.id,
+            "created": self.created,
+            "status": self.status,
+            "versions": dict(self.versions),
+            "samples": {name: dict(meta) for name, meta in self.samples.items()},
+            "tasks": tasks,
+        }
+        return json.dumps(data, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Run:
+        """Decode a manifest."""
+        data = json.loads(content)
+        tasks = {
+            (t["step"], t["sample"]): TaskEntry(
+                t["step"],
+                t["sample"],
+                t["uses"],
+                t["status"],
+                t["key"],
+                t["identity"],
+                {slot: ObjectRef.from_json(ref) for slot, ref in t["outputs"].items()},
+                t["facts"],
+            )
+            for t in data["tasks"]
+        }
+        return cls(data["id"], data["created"], data["status"], data["samples"], tasks, data["versions"])
+
+
+class Runs:
+    """The runs of a store."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def names(self) -> Iterator[str]:
+        """Yield the ids of all runs, oldest first."""
+        yield from self._backend.list("runs")
+
+    def latest(self) -> Run | None:
+        """Return the newest run, or ``None`` in a store without runs."""
+        name = self._backend.get("latest")
+        return self.get(name.decode().strip()) if name else None
+
+    def get(self, name: str) -> Run:
+        """Return a run.
+
+        Raises
+        ------
+        StoreError
+            ``store.no-run``, or ``store.corrupt`` where its manifest cannot be read.
+        """
+        content = self._backend.get(f"runs/{name}/manifest.json")
+        if content is None:
+            known = list(self.names())
+            hint = f"the newest run is {known[-1]}" if known else "apply a recipe first"
+            raise StoreError(
+                "store.no-run", f"there is no run {name!r}", where=Where(file=self._backend.url), hint=hint
+            )
+        try:
+            return Run.from_bytes(content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                "store.corrupt",
+                f"the manifest of run {name} cannot be read: {error}",
+                where=Where(file=f"{self._backend.url}/runs/{name}/manifest.json"),
+                hint="apply the recipe again: what was computed is still in the cache",
+            ) from error
+
+    def save(self, run: Run, recipe: str) -> None:
+        """Save a run and its recipe; then make it the newest."""
+        self._backend.put(f"runs/{run.id}/recipe.yaml", recipe.encode())
+        self._backend.put(f"runs/{run.id}/manifest.json", run.to_bytes())
+        self._backend.put("latest", run.id.encode())

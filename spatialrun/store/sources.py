@@ -1,0 +1,76 @@
+"""Sources: the content of files outside the store, hashed once and remembered.
+
+The memory is kept by path, size, time of change and inode, all hashed together: the store holds no path of the
+machine, and can be moved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from spatialrun.store.backend import Backend
+from spatialrun.store.digests import file_digest, key_digest
+
+
+class Sources:
+    """Digests of external files; see DESIGN, "Keys and the cache"."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._known: dict[str, str] = {}
+
+    def recall(self, files: Mapping[str, Path]) -> str | None:
+        """Return the digest of a set of files by role, if every one is remembered as it is now."""
+        digests = {role: self._recall_file(path) for role, path in files.items()}
+        if None in digests.values():
+            return None
+        return _joined(files, digests)
+
+    def digest(self, files: Mapping[str, Path]) -> str:
+        """Return the digest of a set of files by role, reading those that are not remembered."""
+        digests: dict[str, str | None] = {}
+        for role, path in files.items():
+            known = self._recall_file(path)
+            digests[role] = known if known is not None else self._remember(path)
+        return _joined(files, digests)
+
+    def _recall_file(self, path: Path) -> str | None:
+        try:
+            identity = _identity(path)
+        except OSError:
+            return None
+        if identity not in self._known:
+            content = self._backend.get(_path(identity))
+            try:
+                self._known[identity] = json.loads(content)["digest"] if content else ""
+            except (ValueError, KeyError, TypeError):
+                return None
+        return self._known[identity] or None
+
+    def _remember(self, path: Path) -> str:
+        identity = _identity(path)
+        digest = file_digest(path)
+        if _identity(path) == identity:  # else it was changed while it was read: hash it again next time
+            self._known[identity] = digest
+            self._backend.put(_path(identity), json.dumps({"digest": digest}).encode())
+        return digest
+
+
+def _identity(path: Path) -> str:
+    facts = path.stat()
+    return key_digest("source", [str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ino])
+
+
+def _joined(files: Mapping[str, Path], digests: Mapping[str, str | None]) -> str:
+    """Join by role and kind of file: where the files lie and what they are called does not matter."""
+    return key_digest("sources", {role: [_kind(files[role]), digest] for role, digest in digests.items()})
+
+
+def _kind(path: Path) -> str:
+    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+
+
+def _path(identity: str) -> str:
+    return f"sources/{identity[:2]}/{identity}.json"

@@ -1,0 +1,131 @@
+"""A store: objects, actions and runs in one place."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from spatialrun.errors import StoreError, Where
+from spatialrun.store.actions import ActionCache
+from spatialrun.store.attempts import Attempt
+from spatialrun.store.backend import Backend
+from spatialrun.store.elements import ObjectRef, StoredElement
+from spatialrun.store.local import LocalBackend
+from spatialrun.store.partial import Partial
+from spatialrun.store.runs import Runs
+from spatialrun.store.sources import Sources
+
+FORMAT = 1
+_HEADER = "store.json"
+
+
+class Store:
+    """Everything that is kept under one folder or bucket; see DESIGN, "On disk"."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.actions = ActionCache(backend)
+        self.runs = Runs(backend)
+        self.sources = Sources(backend)
+
+    @property
+    def url(self) -> str:
+        """Where the store is."""
+        return self.backend.url
+
+    def attempt(self) -> Attempt:
+        """Begin an attempt at an action."""
+        return Attempt(self.backend)
+
+    def partial(self, key: str) -> Partial:
+        """Return the unfinished work of an action."""
+        return Partial(self.backend, key)
+
+    def element(self, ref: ObjectRef) -> StoredElement:
+        """Return a lazy handle on an object."""
+        return StoredElement(self.backend, ref)
+
+
+def open_store(url: str | Path) -> Store:
+    """Open the store at ``url``.
+
+    Raises
+    ------
+    StoreError
+        ``store.missing``, ``store.not-a-store``, ``store.newer-format``, ``store.permission``.
+    """
+    backend = _backend(url)
+    header = backend.get(_HEADER)
+    if header is None:
+        raise StoreError(
+            "store.missing",
+            "there is no store here",
+            where=Where(file=backend.url),
+            hint="`spatialrun apply RECIPE` makes it; check the path if there should be one",
+        )
+    _check_header(backend, header)
+    return Store(backend)
+
+
+def create_store(url: str | Path) -> Store:
+    """Open the store at ``url``, making it where there is nothing yet.
+
+    Raises
+    ------
+    StoreError
+        As :func:`open_store`; ``store.not-a-store`` too where the folder holds something else.
+    """
+    backend = _backend(url)
+    header = backend.get(_HEADER)
+    if header is None:
+        if any(True for _ in backend.list("")):
+            raise StoreError(
+                "store.not-a-store",
+                "the folder holds files, but no store",
+                where=Where(file=backend.url),
+                hint="name an empty or new folder as `store:`",
+            )
+        backend.create(_HEADER, json.dumps({"spatialrun store": FORMAT}).encode())
+        header = backend.get(_HEADER) or b""
+    _check_header(backend, header)
+    return Store(backend)
+
+
+def _backend(url: str | Path) -> Backend:
+    if isinstance(url, str) and re.match(r"[a-z][a-z0-9+.-]*://", url):
+        raise StoreError(
+            "store.missing",
+            "this version keeps stores on file systems only",
+            where=Where(file=url),
+            hint="name a folder as `store:`",
+        )
+    root = Path(url).expanduser().absolute()
+    if root.exists() and not root.is_dir():
+        raise StoreError(
+            "store.not-a-store",
+            "the store's path is a file",
+            where=Where(file=str(root)),
+            hint="name a folder as `store:`",
+        )
+    return LocalBackend(root)
+
+
+def _check_header(backend: Backend, header: bytes) -> None:
+    try:
+        found = json.loads(header)["spatialrun store"]
+        newer = found > FORMAT
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            "store.not-a-store",
+            "store.json is not a store's header",
+            where=Where(file=f"{backend.url}/{_HEADER}"),
+            hint="name an empty or new folder as `store:`",
+        ) from error
+    if newer:
+        raise StoreError(
+            "store.newer-format",
+            f"the store has format {found}; this spatialrun knows formats up to {FORMAT}",
+            where=Where(file=f"{backend.url}/{_HEADER}"),
+            hint="upgrade: pip install --upgrade spatialrun",
+        )

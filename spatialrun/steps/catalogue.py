@@ -8,8 +8,20 @@ from importlib import import_module
 from spatialrun.steps.contract import Step
 
 STEPS = {
+    "annotate.obs": "spatialrun.steps.annotate:AnnotateObs",
+    "annotate.var": "spatialrun.steps.annotate:AnnotateVar",
+    "compare.labels": "spatialrun.steps.compare:CompareLabels",
+    "export.h5ad": "spatialrun.steps.export:ExportH5ad",
+    "export.table": "spatialrun.steps.export:ExportTable",
+    "genes.select": "spatialrun.steps.genes:GenesSelect",
+    "genes.variable": "spatialrun.steps.genes:GenesVariable",
     "normalize.log": "spatialrun.steps.normalize:NormalizeLog",
+    "plot.spatial": "spatialrun.steps.plot:PlotSpatial",
     "qc.metrics": "spatialrun.steps.qc:QcMetrics",
+    "read.h5ad": "spatialrun.steps.read:ReadH5ad",
+    "read.table": "spatialrun.steps.read:ReadTable",
+    "read.visium": "spatialrun.steps.read:ReadVisium",
+    "simulate.visium": "spatialrun.steps.simulate:SimulateVisium",
 }
 """Name of a step type to the place of its class."""
 

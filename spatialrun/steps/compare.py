@@ -1,0 +1,65 @@
+"""Comparing results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from spatialrun.errors import DataError, Where
+from spatialrun.steps.contract import Context, Inputs, Outputs, Parameters, Shape, Step, parameter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class CompareLabelsParams(Parameters):
+    labels: str = parameter(..., "Column of obs with the labels that were found.")
+    annotation: str = parameter(..., "Column of obs with the labels that are known.")
+    key_added: str = parameter("comparison", "Beginning of the tables' names.", output_name=True)
+
+
+class CompareLabels(Step):
+    """Measure how well domains agree with an annotation: ARI, NMI, and each domain's best match.
+
+    Spots without a label in either column are left out, and counted. Three tables: ``scores``, ``domains``
+    (one row per domain: best match, precision, recall, Jaccard index), ``contingency`` (spots by both labels).
+    """
+
+    name = "compare.labels"
+    Params = CompareLabelsParams
+    distributions = ("scikit-learn",)
+    cite = "Hubert & Arabie 1985, doi 10.1007/BF01908075; Rosenberg & Hirschberg 2007"
+    READS = {"labels": "obs/{labels}", "annotation": "obs/{annotation}"}
+    WRITES = {
+        "scores": "uns/{key_added}.scores",
+        "domains": "uns/{key_added}.domains",
+        "contingency": "uns/{key_added}.contingency",
+    }
+
+    def memory(self, shape: Shape, params: CompareLabelsParams) -> int:
+        """Both columns, as codes and as texts."""
+        return 400 * shape.n_obs
+
+    def run(self, inputs: Inputs, params: CompareLabelsParams, context: Context) -> Outputs:
+        from spatialrun.methods.labels import agreement
+
+        found = agreement(
+            _labels(inputs["labels"].read(), params.labels),
+            _labels(inputs["annotation"].read(), params.annotation),
+        )
+        scores = found.scores["value"]
+        context.log(f"ARI {scores['ari']:.3f}, NMI {scores['nmi']:.3f} over {scores['n_spots']:.0f} spots")
+        return {"scores": found.scores, "domains": found.domains, "contingency": found.contingency}
+
+
+def _labels(values: Any, column: str) -> pd.Categorical:
+    """A column of obs as categories; empty text is no label."""
+    import pandas as pd
+
+    if not isinstance(values, pd.Categorical) and values.dtype.kind == "f":
+        raise DataError(
+            "data.values",
+            f"the column {column} holds numbers with fractions, not labels",
+            where=Where(slot=f"obs/{column}"),
+        )
+    labels = values if isinstance(values, pd.Categorical) else pd.Categorical(values)
+    return labels.remove_categories([label for label in labels.categories if str(label) == ""])

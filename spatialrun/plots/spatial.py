@@ -171,7 +171,7 @@ def spatial(
         ``data.empty``: no spots; ``data.coordinates``: not (N, 2) finite numbers; ``data.values``: not N
         values, or no spot in the ranges; ``data.image``: not (c, y, x) with one to three channels.
     UsageError
-        ``usage``: a range, limit, colour, colour map, shape or crop that does not exist.
+        ``usage``: a range, limit, colour, colour map, shape or crop that does not exist; a figsize too small.
     """
     return panels([Panel(coordinates, **appearance)], figsize=figsize, dpi=dpi)
 
@@ -224,6 +224,8 @@ def panels(
             room = max(scene.fit(box, box)[1] for scene in scenes)
         else:
             room = figsize[1] / rows - head - foot
+            if room <= 0:
+                raise UsageError("usage", f"figsize {figsize} has no room for {rows} rows", hint="enlarge it")
         common, own = _keys(figure, scenes, scales, shared, room)
         beside = common.width + _GAP if common else 0.0
         # Every cell leaves room for the widest key, so that sections of one size are drawn in one size.
@@ -253,7 +255,8 @@ def panels(
             )
             scene.draw(axes, scale)
             if key:
-                key.move(left + view_width + _GAP, top)
+                # Beside the top of the view, unless a long legend then left the cell at the bottom.
+                key.move(left + view_width + _GAP, max(top, cell_top - cell_height + foot + key.height))
         if common:
             common.move(width - beside, height - head)
     return figure

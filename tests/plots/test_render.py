@@ -67,14 +67,19 @@ def test_one_figure_gives_the_same_bytes_twice():
         assert render(figure, format) == render(figure, format) == render(example(), format)
 
 
-def test_processes_agree(tmp_path):
+def test_processes_agree(tmp_path, pytestconfig):
     here = " ".join(hashlib.sha256(render(example(), f)).hexdigest() for f in FORMATS)
     for seed in ("1", "2"):
         # Neither the hash seed nor the user's own settings reach a figure.
         (tmp_path / "matplotlibrc").write_text("font.size: 31\nlines.linewidth: 9\nsvg.fonttype: path\n")
         environment = os.environ | {"PYTHONHASHSEED": seed, "MATPLOTLIBRC": str(tmp_path)}
         there = subprocess.run(
-            [sys.executable, "-c", DIGESTS], capture_output=True, text=True, check=True, env=environment
+            [sys.executable, "-c", DIGESTS],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+            cwd=pytestconfig.rootpath,
         )
         assert there.stdout.strip() == here
 

@@ -197,7 +197,7 @@ def test_categories_have_a_legend_in_natural_order_of_those_in_view():
 @pytest.mark.parametrize("count", [1, 12, 40])
 @pytest.mark.parametrize("figsize", [None, (6, 4)])
 def test_keys_stay_inside_the_figure_and_off_the_tissue(count, figsize):
-    xy = np.random.default_rng(0).uniform(0, 1000, (200, 2))
+    xy = np.random.default_rng(0).uniform(0, 1000, (200, 2)) * (2, 1)
     figure = spatial(xy, values=[f"domain {i % count}" for i in range(200)], figsize=figsize)
     legend, axes = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
     assert legend.x0 > axes.x1
@@ -256,6 +256,7 @@ def test_many_spots_are_an_image_and_few_are_shapes(format):
         ({"image": np.zeros((5, 5))}, "data.image"),
         ({"shape": "star"}, "usage"),
         ({"spot_diameter": 0}, "usage"),
+        ({"figsize": (3, 0.1)}, "usage"),
         ({"values": [1.0, 2.0], "cmap": "no-map"}, "usage"),
     ],
 )

@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 
 from spatialrun.errors import UsageError
-from spatialrun.methods import simulate
-from spatialrun.methods.simulate import BENCHMARK_1470, PATTERNS, SimulatedVisium, simulate_visium
+from spatialrun.methods.simulate import BENCHMARK_1470, PATTERNS, SimulatedVisium, counts, simulate_visium
+from spatialrun.methods.simulate.visium import MICRONS_PER_PIXEL
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_blocks_of_genes_only_bound_the_memory(monkeypatch):
     """The sizes of the blocks are part of the stream of draws; totals still follow the same law."""
     parameters = {"n_spots": 60, "n_genes": 300, "n_svg": 0, "image_size": 50}
     whole = simulate_visium(**parameters)
-    monkeypatch.setattr(simulate, "CELLS_PER_BLOCK", 700)
+    monkeypatch.setattr(counts, "CELLS_PER_BLOCK", 700)
     cut = simulate_visium(**parameters)
     assert cut.counts.shape == whole.counts.shape
     assert cut.counts.sum() == pytest.approx(whole.counts.sum(), rel=0.05)
@@ -65,12 +65,12 @@ def test_array_is_hexagonal_with_visium_distances(section):
     assert ((section.array_row + section.array_col) % 2 == 0).all()
     assert section.array_row.max() < 78
     assert section.array_col.max() < 128
-    um = section.spatial * simulate.MICRONS_PER_PIXEL
+    um = section.spatial * MICRONS_PER_PIXEL
     distances = np.hypot(*(um[:, None] - um[None]).transpose(2, 0, 1))
     np.fill_diagonal(distances, np.inf)
     assert distances.min() == pytest.approx(100.0)
     assert np.median((distances < 100.1).sum(axis=1)) == 6
-    assert section.scalefactors["spot_diameter_fullres"] * simulate.MICRONS_PER_PIXEL == pytest.approx(55.0)
+    assert section.scalefactors["spot_diameter_fullres"] * MICRONS_PER_PIXEL == pytest.approx(55.0)
 
 
 def test_more_spots_than_a_slide_has():
@@ -93,12 +93,12 @@ def test_counts_are_negative_binomial():
     """Two moments over many independent draws of the same entry."""
     rng = np.random.default_rng(0)
     depth, abundance, alpha = np.full(200_000, 4.0), np.array([0.02, 1.0, 30.0]), np.array([0.1, 0.5, 2.0])
-    flat = simulate._Effects(
+    flat = counts.Effects(
         np.zeros((1, 2)), np.ones(1), depth, np.full(3, ""), effect_size=np.zeros(3), seed=0
     )
-    counts = simulate._draw_counts(rng, depth, abundance, alpha, flat)
+    drawn = counts.draw_counts(rng, depth, abundance, alpha, flat)
     for gene in range(3):
-        y = counts[:, gene].toarray().ravel()
+        y = drawn[:, gene].toarray().ravel()
         mean = 4.0 * abundance[gene]
         variance = mean + alpha[gene] * mean**2
         assert y.mean() == pytest.approx(mean, abs=5 * np.sqrt(variance / len(y)))
@@ -160,7 +160,7 @@ def test_image_shows_the_tissue_under_the_spots(section):
         area = 700 * 100 * 100 * np.sqrt(3) / 2
         frame = (
             np.prod(image.shape[1:])
-            * (simulate.MICRONS_PER_PIXEL / section.scalefactors[f"tissue_{name}_scalef"]) ** 2
+            * (MICRONS_PER_PIXEL / section.scalefactors[f"tissue_{name}_scalef"]) ** 2
         )
         assert share == pytest.approx(area / frame, rel=0.15)
     assert max(section.images["hires"].shape) == 1000

@@ -57,8 +57,9 @@ def _values(column: pd.Series[Any]) -> np.ndarray | pd.Categorical:
         return column.to_numpy()
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
         return pd.Categorical(column)
-    text = column.where(column.isna(), column.astype(str).str.strip()).replace("", None)
-    return pd.Categorical(text, categories=sorted(text.dropna().unique(), key=_natural))
+    missing = column.isna()
+    text = ["" if absent else str(label).strip() for label, absent in zip(column, missing, strict=True)]
+    return pd.Categorical(text, categories=sorted(set(text) - {""}, key=_natural))
 
 
 def _natural(label: str) -> list[tuple[int, int, str]]:

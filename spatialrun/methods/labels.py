@@ -61,7 +61,7 @@ def agreement(found: pd.Categorical, known: pd.Categorical) -> Agreement:
     }
     counts = np.zeros((len(a.categories), len(b.categories)), dtype=np.int64)
     np.add.at(counts, (a.codes, b.codes), 1)
-    contingency = pd.DataFrame(counts, index=_named(a, "domain"), columns=_named(b, "annotation"))
+    contingency = pd.DataFrame(counts, index=_names(a).rename("domain"), columns=_names(b))
     return Agreement(
         scores=pd.DataFrame({"value": pd.Series(scores, dtype=np.float64)}).rename_axis("measure"),
         domains=_best_matches(contingency),
@@ -69,8 +69,8 @@ def agreement(found: pd.Categorical, known: pd.Categorical) -> Agreement:
     )
 
 
-def _named(labels: pd.Categorical, name: str) -> pd.Index[str]:
-    return pd.Index([str(category) for category in labels.categories], dtype=object, name=name)
+def _names(labels: pd.Categorical) -> pd.Index[str]:
+    return pd.Index([str(category) for category in labels.categories], dtype=object)
 
 
 def _best_matches(contingency: pd.DataFrame) -> pd.DataFrame:

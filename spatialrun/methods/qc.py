@@ -71,7 +71,7 @@ def gene_metrics(counts: csc_matrix) -> GeneMetrics:
         n_cells_by_counts=seen.astype(np.int32),
         total_counts=total,
         mean_counts=total / n_spots,
-        pct_dropout_by_counts=100.0 * (1.0 - seen / n_spots),
+        pct_dropout_by_counts=100.0 * (n_spots - seen) / n_spots,
     )
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+ROW = {"obs": "barcode", "var": "gene"}
+"""What the first column of a table is called."""
+
 NOT_IN_H5AD = ("figures", "files", "exports")
 
 
@@ -77,7 +80,10 @@ class ExportTable(Export):
         return 1600 * max(shape.n_obs, shape.n_vars)
 
     def run(self, inputs: Inputs, params: ExportTableParams, context: Context) -> Outputs:
-        table = _frame(inputs, params.what) if "names" in inputs else inputs["table"].read()
+        if "names" in inputs:
+            table = _frame(inputs, params.what).rename_axis(ROW[params.what])
+        else:
+            table = inputs["table"].read()
         _check_columns(table, params)
         if params.sort is not None:
             # Stable, so that equal values keep the order of the axis.

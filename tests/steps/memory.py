@@ -1,0 +1,139 @@
+"""The engine's side of the contract in memory: enough to run any step type without a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spatialrun.slots import group_of
+from spatialrun.steps.contract import Parameters, Site, StagedStep, Step, StreamingStep
+
+
+@dataclass
+class MemoryElement:
+    value: Any
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        shape = getattr(self.value, "shape", None)
+        return {} if shape is None else {"shape": list(shape), "nnz": getattr(self.value, "nnz", None)}
+
+    @property
+    def path(self) -> Path:
+        assert isinstance(self.value, Path)
+        return self.value
+
+    def read(self) -> Any:
+        return self.value
+
+    def columns(self, start: int, stop: int) -> Any:
+        return self.value[:, start:stop]
+
+
+@dataclass
+class MemoryInputs:
+    values: dict[str, Any] = field(default_factory=dict)
+    source: Path | None = None
+    externals: Mapping[str, Path] = field(default_factory=dict)
+
+    def __getitem__(self, port: str) -> MemoryElement:
+        return MemoryElement(self.values[port])
+
+    def __contains__(self, port: object) -> bool:
+        return port in self.values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+
+@dataclass
+class MemoryContext:
+    """Files and folders go below ``root``; an export goes to its destination there."""
+
+    root: Path
+    destination: str = "export"
+    threads: int = 1
+    logs: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def log(self, message: str) -> None:
+        self.logs.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def progress(self, done: int, total: int, unit: str = "") -> None:
+        pass
+
+    def folder(self, port: str) -> Path:
+        folder = self.root / "files" / port
+        folder.mkdir(parents=True)
+        return folder
+
+    def file(self, port: str) -> Path:
+        path = self.root / self.destination
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+class Section:
+    """One sample: slots that steps fill one after another, checked against what they declare."""
+
+    def __init__(self, root: Path, path: Path | None = None, slots: Mapping[str, Any] | None = None) -> None:
+        self.root = root
+        self.path = path
+        self.slots: dict[str, Any] = dict(slots or {})
+        self.setups: dict[str, dict[str, Any]] = {}
+
+    def site(self, step: Step) -> Site:
+        name = step.name.rpartition(".")[2]
+        return Site(path=self.path, base=self.root, step=name, declared=frozenset(self.slots))
+
+    def inputs(self, step: Step, params: Parameters) -> MemoryInputs:
+        site = self.site(step)
+        reads = step.reads(params, site)
+        assert len({read.port for read in reads}) == len(reads), "a port is used twice"
+        missing = [read.slot for read in reads if not read.optional and read.slot not in self.slots]
+        assert not missing, f"nothing wrote {missing}"
+        values = {read.port: self.slots[read.slot] for read in reads if read.slot in self.slots}
+        return MemoryInputs(values, self.path, step.externals(params, site))
+
+    def run(self, step: Step, **params: Any) -> MemoryContext:
+        """Run a step type as the engine does: a new context, stages in turn, declared outputs only."""
+        model = step.Params(**params)
+        inputs = self.inputs(step, model)
+        context = MemoryContext(self.root, step.destination(model) or "export")
+        writes = {write.port: write.slot for write in step.writes(model, self.site(step))}
+        outputs = _stages(step, model, inputs, context)
+        assert set(outputs) == set(writes), "outputs are not what was declared"
+        for port, slot in writes.items():
+            assert slot not in self.slots, f"{slot} has two writers"
+            _check_length(self.slots | {writes[p]: v for p, v in outputs.items()}, slot)
+        self.slots |= {writes[port]: value for port, value in outputs.items()}
+        return context
+
+
+def _stages(step: Step, params: Parameters, inputs: MemoryInputs, context: MemoryContext) -> dict[str, Any]:
+    if not isinstance(step, StagedStep):
+        return dict(step.run(inputs, params, context))
+    setup = MemoryInputs(dict(step.setup(inputs, params, context)))
+    if isinstance(step, StreamingStep):
+        shared = step.load(setup, params)
+        parts = [step.block(shared, inputs, params, block) for block in step.blocks(setup, inputs, params)]
+        setup.values |= {
+            f"blocks/{name}": np.concatenate([part[name] for part in parts]) for name in parts[0]
+        }
+    return dict(step.combine(setup, inputs, params, context))
+
+
+def _check_length(slots: Mapping[str, Any], slot: str) -> None:
+    """Whether an output is as long as the axes that it lies along."""
+    axes = {"obs": ("obs",), "obsm": ("obs",), "var": ("var",), "layers": ("obs", "var")}.get(
+        group_of(slot), ()
+    )
+    lengths = tuple(len(slots[f"axes/{axis}"]) for axis in axes)
+    assert slots[slot].shape[: len(lengths)] == lengths if lengths else True, slot

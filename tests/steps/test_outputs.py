@@ -1,0 +1,133 @@
+"""The outputs of every step type on a small section, pinned: they must not move without a new ``version``.
+
+After a change that is meant to move them, raise the step type's ``version`` and write the pins again:
+``SPATIALRUN_WRITE_PINS=1 pytest tests/steps/test_outputs.py``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import xarray
+from memory import Section
+
+from spatialrun.steps import catalogue
+from spatialrun.steps.contract import FileBytes
+
+PINS = Path(__file__).parent / "pins"
+
+CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
+    "annotate.obs": (None, {"slot": "uns/notes", "columns": ["domain", "depth"]}),
+    "annotate.var": (None, {"table": "files/genes.csv"}),
+    "compare.labels": (None, {"labels": "layer", "annotation": "expert"}),
+    "export.h5ad": (None, {"path": "out/section.h5ad"}),
+    "export.table": (None, {"path": "out/var.tsv", "what": "var", "sort": "score.rank", "head": 5}),
+    "genes.select": (None, {"all_of": ["chosen"]}),
+    "genes.variable": (None, {"n_top_genes": 10}),
+    "normalize.log": (None, {}),
+    "plot.spatial": (None, {"color": ["layer", "GENE3"], "dpi": 60}),
+    "qc.metrics": (None, {}),
+    "read.h5ad": ("section.h5ad", {}),
+    "read.table": ("counts.csv", {"coordinates": "places.csv", "min_spots": 1}),
+    "read.visium": ("outs", {"min_counts": 10}),
+    "simulate.visium": (None, {"n_spots": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),
+}
+"""Step type to the sample's path (for readers) and its parameters."""
+
+
+def test_every_step_type_is_pinned() -> None:
+    assert set(CASES) == set(catalogue.names())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_stay_what_they_are(name: str, section: Section, files: Path) -> None:
+    path, params = CASES[name]
+    step = catalogue.get(name)
+    if path is not None:
+        section = Section(section.root, files / path)
+    (files / "genes.csv").write_text("gene,marker\nGENE1,yes\nGENE2,no\n")
+    before = set(section.slots)
+    section.run(step, **params)
+    found = {slot: summary(value) for slot, value in section.slots.items() if slot not in before}
+    pin = PINS / f"{name}.json"
+    if os.environ.get("SPATIALRUN_WRITE_PINS"):
+        pin.parent.mkdir(exist_ok=True)
+        pin.write_text(
+            json.dumps({"version": step.version, "outputs": found}, indent=1, sort_keys=True) + "\n"
+        )
+    pinned = json.loads(pin.read_text())
+    assert step.version == pinned["version"], "write the pins again for the new version"
+    assert set(found) == set(pinned["outputs"])
+    for slot, expected in pinned["outputs"].items():
+        assert found[slot] == approximately(expected), f"{slot} moved: raise {type(step).__name__}.version"
+
+
+def approximately(expected: Any) -> Any:
+    if isinstance(expected, dict):
+        return {key: approximately(value) for key, value in expected.items()}
+    if isinstance(expected, list):
+        return [approximately(value) for value in expected]
+    return pytest.approx(expected, rel=1e-6, abs=1e-12) if isinstance(expected, float) else expected
+
+
+def summary(value: Any) -> Any:
+    """What a value is, and a few sums that would tell if it moved."""
+    if isinstance(value, FileBytes):
+        # Pixels depend on the fonts that are there; the figures' own tests look at them.
+        return {"suffix": value.suffix}
+    if isinstance(value, Path):
+        return file_summary(value)
+    if isinstance(value, pd.DataFrame):
+        columns = {str(name): summary(column.array) for name, column in value.items()}
+        return {"rows": [str(name) for name in value.index[:3]], **columns}
+    if isinstance(value, dict):
+        return {key: summary(part) for key, part in value.items()}
+    if isinstance(value, xarray.DataArray):
+        return {"dims": list(value.dims), **value.attrs, **summary(value.to_numpy())}
+    if sp.issparse(value):
+        return {
+            "format": value.format,
+            "shape": list(value.shape),
+            **summary(value.data),
+            **sums(value.indices),
+        }
+    if isinstance(value, pd.Categorical):
+        return {"categories": [str(name) for name in value.categories], **sums(value.codes)}
+    if isinstance(value, (int, float, str)):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind in "OUT":
+        return {"first": [str(text) for text in array[:3]], "distinct": len(set(array))}
+    return {"dtype": str(array.dtype), "shape": list(array.shape), **sums(array)}
+
+
+def sums(array: Any) -> dict[str, float]:
+    """The sum, and one in which the places of values count."""
+    numbers = np.asarray(array, dtype=np.float64).ravel()
+    known = ~np.isnan(numbers)
+    weights = np.cos(np.arange(len(numbers)))
+    kind = np.asarray(array).dtype.kind
+    return {
+        f"sum_{kind}": float(numbers[known].sum()),
+        f"turned_{kind}": float(numbers[known] @ weights[known]),
+        f"missing_{kind}": int((~known).sum()),
+    }
+
+
+def file_summary(path: Path) -> Any:
+    if path.is_dir():
+        return sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+    if path.suffix == ".h5ad":
+        import anndata
+
+        return str(anndata.read_h5ad(path)).splitlines()
+    with path.open(newline="") as file:
+        return list(csv.reader(file, delimiter="\t"))

@@ -6,6 +6,7 @@ from pandas import Index
 from spatialrun.readers.sample import Sample, make_unique, some
 
 
+@pytest.mark.filterwarnings("ignore:Suffix used")
 @pytest.mark.parametrize(
     "names", [list("abc"), list("aabbb"), ["a", "a-1", "a"], ["a", "a", "a-1", "a-1", "a"]]
 )

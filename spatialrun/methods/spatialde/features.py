@@ -1,0 +1,117 @@
+"""Kernel matrices over the spots, and features F with F F' = K that make Q a sum over a gene's counts."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+from scipy.spatial.distance import cdist
+
+from spatialrun.methods.spatialde.kernels import Kernel
+from spatialrun.methods.spatialde.score_kernels import third_moments
+
+Array = NDArray[np.float64]
+
+# Largest diagonal element of K - F F' (K has unit diagonal): its share of Q and e, at most.
+RESIDUAL = 1e-9
+
+
+class Gram(Protocol):
+    """What the score test asks of a kernel matrix K over N spots.
+
+    ``features`` comes last: it may use up the matrix.
+    """
+
+    @property
+    def diagonal(self) -> Array:
+        """K_ii, (N,)."""
+
+    def times(self, H: Array) -> Array:
+        """K H, the shape of H."""
+
+    def squared_times(self, H: Array) -> Array:
+        """(K o K) H with the elementwise square."""
+
+    def third_moments(self, W: Array, g: Array) -> Array:
+        """Σ_{i<j} R_ij³ g_i g_j of K centred by W, for each column of ``W`` and ``g``."""
+
+    def features(self) -> Array:
+        """F (N, R) with F F' = K, the columns that hold most of K first."""
+
+
+def gram(kernel: Kernel, coordinates: Array) -> Gram:
+    """The kernel matrix over ``coordinates`` (N, 2), in the form that suits its rank."""
+    if kernel.kind == "SE":
+        return DenseGram(squared_exponential(coordinates, kernel.lengthscale))
+    if kernel.kind == "PER":
+        phase = coordinates.sum(axis=1) * (2.0 * np.pi / kernel.lengthscale)
+        return LowRankGram(np.column_stack([np.cos(phase), np.sin(phase)]))
+    # A shift of the origin adds to x·x' only what the null model's mean takes out again.
+    return LowRankGram(coordinates - coordinates.mean(axis=0))
+
+
+def squared_exponential(coordinates: Array, lengthscale: float) -> Array:
+    """exp(-d²/(2 l²)) for all pairs of spots, (N, N)."""
+    scaled = coordinates / (np.sqrt(2.0) * lengthscale)
+    K = cdist(scaled, scaled, "sqeuclidean")
+    np.negative(K, out=K)
+    return np.exp(K, out=K)
+
+
+class DenseGram:
+    """A kernel matrix of unit diagonal held whole: SE, whose rank grows as the lengthscale shrinks."""
+
+    def __init__(self, K: Array) -> None:
+        self.K = K
+        self.diagonal = np.ones(len(K))
+
+    def times(self, H: Array) -> Array:
+        """K H."""
+        return self.K @ H
+
+    def squared_times(self, H: Array) -> Array:
+        """(K o K) H, a band of rows at a time."""
+        out = np.empty_like(H)
+        for start in range(0, len(H), 512):
+            rows = slice(start, start + 512)
+            out[rows] = np.square(self.K[rows]) @ H
+        return out
+
+    def third_moments(self, W: Array, g: Array) -> Array:
+        """See the kernel of that name."""
+        return third_moments(self.K, W, g)
+
+    def features(self) -> Array:
+        """Pivoted Cholesky down to a residual diagonal of ``RESIDUAL``; K itself is overwritten."""
+        factor, pivots, rank, _ = lapack.dpstrf(self.K.T, lower=1, tol=RESIDUAL, overwrite_a=1)
+        F = np.empty((len(factor), rank))
+        F[pivots - 1] = np.tril(factor[:, :rank])
+        return F
+
+
+class LowRankGram:
+    """A kernel matrix given by exact features: PER (two of them) and linear."""
+
+    def __init__(self, F: Array) -> None:
+        self.F = F
+        self.diagonal = (F * F).sum(axis=1)
+        first, second = np.triu_indices(F.shape[1])
+        self.pairs = F[:, first] * F[:, second] * np.where(first == second, 1.0, np.sqrt(2.0))
+
+    def times(self, H: Array) -> Array:
+        """K H."""
+        return self.F @ (self.F.T @ H)
+
+    def squared_times(self, H: Array) -> Array:
+        """(K o K) H: the products of features are the features of the elementwise square."""
+        return self.pairs @ (self.pairs.T @ H)
+
+    def third_moments(self, W: Array, g: Array) -> Array:
+        """Zero: over kernels that are never local the sum is that of one count among all."""
+        return np.zeros(W.shape[1])
+
+    def features(self) -> Array:
+        """F as given."""
+        return self.F

@@ -1,0 +1,177 @@
+"""The score test of a block of genes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatialrun.errors import UsageError
+from spatialrun.methods.spatialde import null
+from spatialrun.methods.spatialde.family import Axis, interpolation
+from spatialrun.methods.spatialde.gamma import scaled_chi2_log_tails
+from spatialrun.methods.spatialde.score_kernels import quadratic_forms, residual_columns
+from spatialrun.methods.spatialde.tails import mixture_log_tails
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Setup = Mapping[str, NDArray[Any]]
+
+LN10 = np.log(10.0)
+
+
+def score_block(
+    setup: Setup,
+    indptr: ArrayLike,
+    indices: ArrayLike,
+    data: ArrayLike,
+    *,
+    min_counts: int = 10,
+    null_model: tuple[ArrayLike, ArrayLike] | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Test a block of genes; a gene's result does not depend on the block it is in, nor on threads.
+
+    Parameters
+    ----------
+    setup
+        From ``setup`` (or read back from where it was stored).
+    indptr, indices, data
+        CSC columns of spots x genes: (G + 1,), (nnz,), (nnz,). Spots that the setup left out may occur.
+    min_counts
+        Genes with fewer counts are not tested (``negative_binomial``; for ``normal`` constant ones are not).
+    null_model
+        (m, α), (G,) each, in place of the fit; (mean, variance) for ``normal``. With ``statistic='reference'`` only.
+
+    Returns
+    -------
+    dict of arrays
+        ``total`` (G,) sum of the values, ``n_nonzero`` (G,) int64, ``m`` and ``alpha`` (G,) null fit, with mean
+        m s at size factor s as given; for ``normal`` mean and variance. ``Q``, ``e``, ``I`` and ``log10p``
+        (G, K): statistic, its mean and information, log10 p of each kernel. ``tested`` (G,) bool; float arrays
+        are NaN where it is False, and ``log10p`` for kernels that cannot tell these spots apart.
+
+    Raises
+    ------
+    DataError
+        ``data.counts`` for counts that are negative, not whole, or NaN; ``data.values`` for values (``normal``)
+        that are not finite.
+    """
+    reference = setup["statistic"][0] == "reference"
+    if null_model is not None and not reference:
+        raise UsageError("usage", "a null model can be given to the reference statistic alone")
+    columns = _kept_entries(setup, indptr, indices, data)
+    total, tested, fit = _null(setup, columns, min_counts, null_model)
+    ends, spot, y = columns
+    scale = np.full(len(total), np.nan)
+    scale[tested] = fit.scale[tested]
+
+    axis = Axis(*setup["axis"])
+    position = np.zeros(len(total))
+    position[tested] = axis.locate(fit.a[tested])
+    at = interpolation(position, setup["basis"].shape[0])
+    basis = np.einsum("gt,tb->gb", at, setup["basis"])
+    residuals = residual_columns(ends, spot, y, setup["size"], fit.a, fit.factor, fit.shift, basis, tested)
+    Q = quadratic_forms(
+        *residuals[:3], setup["features"], setup["feature_kernel"], len(setup["usable"]), tested
+    )
+    Q[np.isnan(scale)] = np.nan
+    e = scale[:, None] * np.einsum("gt,kt->gk", at, setup["mean"])
+    information = scale[:, None] ** 2 * np.einsum("gt,kt->gk", at, setup["information"])
+    if reference:
+        logp = scaled_chi2_log_tails(Q, e, information)
+    else:
+        shares = np.einsum("gt,kt->gk", at, setup["diagonal_share"])
+        x, excess, shape_at = _standardised(setup, fit, position, residuals[3], Q - e, information, shares)
+        logp = mixture_log_tails(x, shape_at, setup["spectrum"], setup["multiplicity"], excess, tested)
+    logp[:, ~setup["usable"]] = np.nan
+    return {
+        "total": total,
+        "n_nonzero": np.diff(ends),
+        "m": fit.m / setup["size_mean"] if setup["obs_dist"][0] == "negative_binomial" else fit.m,
+        "alpha": fit.alpha,
+        "Q": Q,
+        "e": e,
+        "I": information,
+        "log10p": logp / LN10,
+        "tested": ~np.isnan(scale),
+    }
+
+
+def _null(
+    setup: Setup,
+    columns: tuple[Ints, Ints, Array],
+    min_counts: int,
+    null_model: tuple[ArrayLike, ArrayLike] | None,
+) -> tuple[Array, Ints, null.NullFit]:
+    """Totals (G,), indices of the tested genes, and the null models."""
+    indptr, spot, y = columns
+    gene = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    total = np.bincount(gene, y, len(indptr) - 1)
+    if setup["obs_dist"][0] == "normal":
+        null.check_values(y)
+        given = None if null_model is None else tuple(np.asarray(part, np.float64) for part in null_model)
+        fit = null.fit_normal(indptr, y, len(setup["size"])) if given is None else null.normal(*given)
+        return total, np.flatnonzero(np.isfinite(fit.scale)), fit
+    null.check_counts(y)
+    tested = np.flatnonzero(total >= max(min_counts, 1))
+    if null_model is not None:
+        m, alpha = (np.asarray(part, np.float64) for part in null_model)
+        return total, tested, null.negative_binomial(m * setup["size_mean"], alpha)
+    gauss = setup["gauss_size"], setup["gauss_weight"]
+    return total, tested, null.fit_negative_binomial(indptr, spot, y, setup["size"], gauss, tested)
+
+
+def _standardised(
+    setup: Setup,
+    fit: null.NullFit,
+    position: Array,
+    powers: Array,
+    deviation: Array,
+    information: Array,
+    shares: Array,
+) -> tuple[Array, Array, Array]:
+    """What the tails need: x (G, K), its third cumulant beyond the eigenvalues' (G, K), interpolation (G, S).
+
+    Three departures from the plain score Q - e, each measured on permuted spots:
+
+    - Q - c (v'v - tr P)/2 is tested, c = I_th/I_hh. The diagonal part of the quadratic form says how variable the
+      gene is, not where; its variance depends on fourth moments that no null fit gets right.
+    - What is left is a sum over pairs of spots, Σ_{i<j} K_ij v_i v_j. Its variance is proportional to
+      (v'v)² - Σ v⁴, and takes that from the gene itself: the model's value, S1² - S2, holds I.
+    - The pairs add Σ_{i<j} K_ij³ E v_i³ E v_j³ to the third cumulant of a Gaussian v: few counts meeting in a few
+      pairs of neighbours. Its scale is the gene's own (Σ v³)² - Σ v⁶.
+    """
+    s, weight = setup["gauss_size"], setup["gauss_weight"]
+    a = fit.a[:, None]
+    h = (1.0 + a) * s / (1.0 + a * s)
+    W = fit.scale[:, None] * h
+    S1, S2 = W @ weight, (W * W) @ weight
+    v2, v3, v4, v6 = (powers[:, j] + (-fit.shift) ** p * (h**p @ weight) for j, p in enumerate((2, 3, 4, 6)))
+    ratio = np.maximum(v2 * v2 - v4, 0.0) / (S1 * S1 - S2)
+    variance = information * ratio[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = (deviation - 0.5 * shares * (v2 - (S1 - S2 / S1))[:, None]) / np.sqrt(variance)
+        at = interpolation(position, setup["spectrum"].shape[1])
+        pairs = np.maximum(v3 * v3 - v6, 0.0)[:, None]
+        excess = np.maximum(np.einsum("gs,ks->gk", at, setup["third"]), 0.0) * pairs / variance**1.5
+    return x, excess, at
+
+
+def _kept_entries(
+    setup: Setup, indptr: ArrayLike, indices: ArrayLike, data: ArrayLike
+) -> tuple[Ints, Ints, Array]:
+    """Columns over the kept spots, without stored zeros."""
+    ends = np.asarray(indptr, np.int64)
+    spot = np.asarray(indices, np.int64)
+    y = np.asarray(data, np.float64)
+    keep = setup["keep"]
+    stored = y != 0.0
+    if not keep.all():
+        stored &= keep[spot]
+        spot = (np.cumsum(keep) - 1)[spot]
+    if not stored.all():
+        ends = np.concatenate([[0], np.cumsum(stored)])[ends]
+        spot, y = spot[stored], y[stored]
+    return ends, spot, y

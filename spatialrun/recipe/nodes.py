@@ -251,7 +251,7 @@ class _Composer:
         except yaml.reader.ReaderError as error:
             before = Source("", self._source.text[: error.position]).lines
             mark = self._source.mark(len(before), len(before[-1]) + 1, 1)
-            what = f"the character U+{ord(error.character):04X} cannot stand in YAML"
+            what = f"the character U+{error.character:04X} cannot stand in YAML"
             raise self._error("recipe.syntax", what, mark) from None
         except (ValueError, OverflowError):
             # PyYAML lets escapes and version numbers out of range through to chr() and int().
@@ -266,15 +266,15 @@ class _Composer:
         hint = None
         if opened and found and opened.line != found.line:
             hint = f"what it belongs to starts in line {opened.line + 1}"
+        if mark and "${" in self._source.lines[mark.line - 1][: mark.column]:
+            hint = "a ${VARIABLE} within { } or [ ] needs quotes around the text"
         return self._error("recipe.syntax", what, mark, hint=hint)
 
     def _mark(self, event: Any) -> Mark:
         start, end = event.start_mark, event.end_mark
-        width = end.column - start.column if end.line == start.line else 0
-        if isinstance(event, yaml.ScalarEvent):
-            width = max(width, 1) if end.line == start.line else 0
-        else:
-            width = width if isinstance(event, yaml.AliasEvent) else 0
+        width = 0
+        if end.line == start.line and isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
+            width = max(1, end.column - start.column)
         return self._source.mark(start.line + 1, start.column + 1, width)
 
     def _error(self, code: str, what: str, mark: Mark | None, *, hint: str | None = None) -> RecipeError:

@@ -13,7 +13,9 @@ Schema = dict[str, Any]
 
 _NAME: Schema = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"}
 _NAMES: Schema = {
-    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "number"]}, "minItems": 1}]
+    "type": ["string", "number", "array"],
+    "items": {"type": ["string", "number"]},
+    "minItems": 1,
 }
 _MARKS = ("unit", "late", "path", "output_name")
 
@@ -63,14 +65,13 @@ def dump_schema(catalogue: Catalogue | None = None) -> str:
 
 
 def _sample() -> Schema:
-    single: Schema = {"type": ["string", "number", "boolean", "null"]}
+    """Return the schema of a sample; as a string it is the path alone."""
     path: Schema = {"type": ["string", "null"], "description": SAMPLE_KEYS["path"]}
-    full: Schema = {
-        "type": "object",
+    return {
+        "type": ["string", "null", "object"],
         "properties": {"path": path, **dict.fromkeys(RESERVED_SAMPLE_KEYS, False)},
-        "additionalProperties": single,
+        "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
     }
-    return {"anyOf": [{"type": ["string", "null"], "description": SAMPLE_KEYS["path"]}, full]}
 
 
 def _step(steps: list[Step]) -> Schema:
@@ -81,7 +82,7 @@ def _step(steps: list[Step]) -> Schema:
         "properties": {
             "id": {**_NAME, "description": STEP_KEYS["id"]},
             "uses": {"enum": [step.name for step in steps], "description": STEP_KEYS["uses"]},
-            "with": {"type": ["object", "null"], "description": STEP_KEYS["with"]},
+            "with": {"type": "object", "description": STEP_KEYS["with"]},
             "samples": {**_NAMES, "description": STEP_KEYS["samples"]},
             "after": {**_NAMES, "description": STEP_KEYS["after"]},
         },
@@ -90,12 +91,11 @@ def _step(steps: list[Step]) -> Schema:
 
 
 def _if_uses(step: Step) -> Schema:
-    parameters: Schema = {"$ref": f"#/$defs/{step.name}"}
     needs = any(info.is_required() for info in step.Params.model_fields.values())
     return {
         "if": {"properties": {"uses": {"const": step.name}}, "required": ["uses"]},
         "then": {
-            "properties": {"with": parameters if needs else {"anyOf": [parameters, {"type": "null"}]}},
+            "properties": {"with": {"$ref": f"#/$defs/{step.name}"}},
             **({"required": ["with"]} if needs else {}),
         },
     }
@@ -106,24 +106,24 @@ def _parameters(step: Step) -> Schema:
     schema = step.Params.model_json_schema(ref_template=f"#/$defs/{step.name}/$defs/{{model}}")
     # The step type's own summary says more to a recipe's writer than the name of its model.
     summary = (type(step).__doc__ or "").strip().partition("\n")[0]
-    plain: Schema = _without_titles(schema)
+    plain: Schema = _tidy(schema)
     return {"description": summary, **{key: value for key, value in plain.items() if key != "description"}}
 
 
-def _without_titles(schema: Any) -> Any:
+def _tidy(schema: Any) -> Any:
     """Drop pydantic's titles and the contract's marks, and put units where people read them."""
     if isinstance(schema, list):
-        return [_without_titles(item) for item in schema]
+        return [_tidy(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    named = ("properties", "$defs")
-    kept = {
-        key: {name: _without_titles(inner) for name, inner in value.items()}
-        if key in named and isinstance(value, dict)
-        else _without_titles(value)
-        for key, value in schema.items()
-        if key not in ("title", *_MARKS)
-    }
+    kept: Schema = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):  # their keys are names of the user's, not words of the schema
+            kept[key] = {name: _tidy(inner) for name, inner in value.items()}
+        elif key in ("default", "const", "enum"):
+            kept[key] = value
+        elif key not in ("title", *_MARKS):
+            kept[key] = _tidy(value)
     if unit := schema.get("unit"):
         kept["description"] = f"{kept.get('description', '')} [{unit}]".strip()
     return kept

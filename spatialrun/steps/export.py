@@ -93,7 +93,7 @@ class ExportTable(Export):
         if params.head is not None:
             table = table.head(params.head)
         path = context.file("file")
-        _write(table, path)
+        _write(table, path, params.path)
         context.log(f"{len(table)} rows, {table.shape[1]} columns")
         return {"file": path}
 
@@ -180,17 +180,20 @@ def _check_columns(table: pd.DataFrame, params: ExportTableParams) -> None:
             )
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
-    """The same table gives the same bytes: no names or dates of files in the archive's header."""
-    if path.suffix == ".parquet":
+def _write(table: pd.DataFrame, path: Path, name: str) -> None:
+    """Write the kind of table that ``name`` ends in; the same table gives the same bytes."""
+    if name.endswith(".parquet"):
         table.to_parquet(path)
         return
+    import gzip
+
     import pandas as pd
 
-    separator = "\t" if ".tsv" in path.suffixes else ","
-    compression: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
+    separator = "\t" if name.removesuffix(".gz").endswith(".tsv") else ","
     numbered = isinstance(table.index, pd.RangeIndex)
-    table.to_csv(path, sep=separator, index=not numbered, compression=compression, lineterminator="\n")
+    content = table.to_csv(sep=separator, index=not numbered, lineterminator="\n").encode()
+    # pandas would put the file's name into the archive.
+    path.write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
 
 
 def _library(uns: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:

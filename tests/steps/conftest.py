@@ -85,7 +85,7 @@ def unread(tmp_path: Path) -> Callable[[Path | None], Section]:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """The small section as the files of every reader: ``outs/``, ``section.h5ad``, ``counts.csv``, ``places.csv``."""
+    """The small section as every reader's files: ``outs/``, ``section.h5ad``, ``counts.csv``, ``places.csv``."""
     import anndata
 
     from spatialrun.readers import spaceranger_writer

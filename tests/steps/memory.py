@@ -110,7 +110,7 @@ class Section:
         writes = {write.port: write.slot for write in step.writes(model, self.site(step))}
         outputs = _stages(step, model, inputs, context)
         assert set(outputs) == set(writes), "outputs are not what was declared"
-        for port, slot in writes.items():
+        for slot in writes.values():
             assert slot not in self.slots, f"{slot} has two writers"
             _check_length(self.slots | {writes[p]: v for p, v in outputs.items()}, slot)
         self.slots |= {writes[port]: value for port, value in outputs.items()}

@@ -81,22 +81,22 @@ class ActionCache:
         objects = (ref for ref in record.outputs.values() if ref.kind != "export")
         return record if all(self._backend.exists(ref.path) for ref in objects) else None
 
-    def commit(self, attempt: Attempt, record: ActionRecord) -> ActionRecord:
+    def commit(self, attempt: Attempt, record: ActionRecord, *, replace: bool = False) -> ActionRecord:
         """Make an attempt visible; return the record that stands (another's, where another was first).
 
-        A record that is torn, or whose objects are gone, is replaced.
+        A record that is torn, or whose objects are gone, is replaced; so is any with ``replace`` (an export that
+        was written again).
         """
         attempt.verify()
         path, content = _path(record.key), record.to_bytes()
-        if self._backend.create(path, content):
-            return record
-        standing = self.get(record.key)
-        if standing is not None:
-            attempt.discard()
-            return standing
-        old = self._backend.get(path)
-        if old is None or not self._backend.swap(path, old, content):
-            return self.commit(attempt, record)
+        while not self._backend.create(path, content):
+            standing = self.get(record.key)
+            if standing is not None and not replace:
+                attempt.discard()
+                return standing
+            old = self._backend.get(path)
+            if old is not None and self._backend.swap(path, old, content):
+                break
         return record
 
 

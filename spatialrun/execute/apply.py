@@ -1,0 +1,304 @@
+"""Applies a graph to a store: decides task by task as inputs become known, runs what is not cached, saves the run.
+
+A task is decided when the tasks that it needs are done, not before: one that ran again but came to the same
+outputs leaves everything after it cached.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from spatialrun import __version__
+from spatialrun.errors import SpatialrunError, TaskError
+from spatialrun.execute.events import Event, Listener, ignore
+from spatialrun.execute.local import Executor, InlineExecutor, PoolExecutor
+from spatialrun.execute.memory import default_budget
+from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
+from spatialrun.plan.graph import Graph, Task, TaskId
+from spatialrun.plan.plan import Shapes
+from spatialrun.plan.resolver import Decision, Resolver
+from spatialrun.slots import group_of
+from spatialrun.store.elements import ObjectRef
+from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.store import Store
+from spatialrun.store.view import write_view
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run; nothing here can change a result.
+
+    Attributes
+    ----------
+    jobs
+        Cores to use; all by default.
+    memory
+        Bytes that the run may use; 70% of what is free by default.
+    """
+
+    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    memory: int = field(default_factory=default_budget)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an ``apply`` ended.
+
+    Attributes
+    ----------
+    run
+        The run; the one before where nothing had to be done.
+    changed
+        Whether anything was computed or the recipe changed, so that this is a new run.
+    errors
+        Of the tasks that failed.
+    """
+
+    run: Run
+    changed: bool
+    errors: tuple[SpatialrunError, ...] = ()
+
+
+def apply(graph: Graph, store: Store, options: Options | None = None, listener: Listener = ignore) -> Outcome:
+    """Bring a store up to date with a recipe.
+
+    Failed tasks fail those that need them; all others go on.
+
+    Raises
+    ------
+    StoreError
+        Where the store cannot be written.
+    KeyboardInterrupt
+        Passed on after what was done is saved.
+    """
+    application = _Application(graph, store, options or Options(), listener)
+    return application.run()
+
+
+class _Application:
+    """The state of one ``apply``."""
+
+    def __init__(self, graph: Graph, store: Store, options: Options, listener: Listener) -> None:
+        self.graph, self.store, self.options, self.listener = graph, store, options, listener
+        self.last = store.runs.latest()
+        self.resolver = Resolver(store, self.last, hash_sources=True)
+        self.shapes = Shapes(graph)
+        self.downstream = graph.downstream()
+        self.known: dict[TaskId, Mapping[str, ObjectRef]] = {}
+        self.entries: dict[TaskId, TaskEntry] = {}
+        self.errors: list[SpatialrunError] = []
+        self.running: dict[Future[TaskResult], tuple[Task, Decision, int]] = {}
+        self.queue: list[tuple[Task, Decision]] = []
+        self.executor: Executor | None = None
+        self.ready = [task.id for task in graph.tasks.values() if not task.upstream]
+        self.created = datetime.now(UTC)
+
+    def run(self) -> Outcome:
+        """Run to the end."""
+        self._tell("run-started", tasks=len(self.graph.tasks), store=self.store.url)
+        interrupted = False
+        try:
+            self._loop()
+        except KeyboardInterrupt:
+            interrupted = True
+            raise
+        finally:
+            if self.executor is not None:
+                self.executor.close(now=interrupted)
+            if interrupted:
+                self._save("interrupted")
+        outcome = self._finish()
+        self._tell(
+            "run-finished",
+            run=outcome.run.id,
+            status=outcome.run.status,
+            changed=outcome.changed,
+            **{status: sum(e.status == status for e in self.entries.values()) for status in _STATUSES},
+        )
+        return outcome
+
+    def _loop(self) -> None:
+        while self.ready or self.queue or self.running:
+            while self.ready:
+                self._decide(self.graph.tasks[self.ready.pop(0)])
+            while self.queue and self._admits(self.queue[0][0]):
+                self._start(*self.queue.pop(0))
+            if self.running:
+                done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    task, decision, _ = self.running.pop(future)
+                    self._settle(task, decision, future.result())
+
+    def _decide(self, task: Task) -> None:
+        try:
+            decision = self.resolver.decide(task, self.known)
+        except SpatialrunError as error:
+            self._fail(task, None, error.at(step=task.id.step, sample=task.id.sample), {})
+            return
+        except OSError as problem:
+            error = TaskError("task.failed", f"an input cannot be read: {problem}", hint="check the file")
+            self._fail(task, None, error.at(step=task.id.step, sample=task.id.sample), {})
+            return
+        if decision.status == "cached":
+            self._record(task, decision, "cached", decision.outputs, self._last_facts(task, decision))
+            self._tell("task-cached", task.id)
+        else:
+            self.queue.append((task, decision))
+
+    def _admits(self, task: Task) -> bool:
+        """Whether a task may begin: a worker is free, and memory is (or nothing else runs)."""
+        if not self.running:
+            return True
+        executor = self._executor()
+        needed = self.shapes.memory(task) or 0
+        in_use = sum(memory for _, _, memory in self.running.values())
+        return len(self.running) < executor.width and in_use + needed <= self.options.memory
+
+    def _start(self, task: Task, decision: Decision) -> None:
+        executor = self._executor()
+        memory = self.shapes.memory(task) or 0
+        self._tell("task-started", task.id, uses=task.entry.uses, memory=memory)
+        future = executor.submit(self._spec(task, decision, executor))
+        self.running[future] = (task, decision, memory)
+
+    def _executor(self) -> Executor:
+        """Make the executor when the first task needs one: processes only where samples can run side by side."""
+        if self.executor is None:
+            width = min(self.options.jobs, len(self.graph.recipe.samples))
+            inline = width == 1
+            self.executor = InlineExecutor(self.listener) if inline else PoolExecutor(self.listener, width)
+        return self.executor
+
+    def _spec(self, task: Task, decision: Decision, executor: Executor) -> TaskSpec:
+        shape = self.shapes.of(task.id.sample)
+        inputs = {
+            i.port: self.known[i.producer][i.slot].to_json()
+            for i in task.inputs
+            if i.slot in self.known[i.producer]
+        }
+        assert decision.key is not None
+        return TaskSpec(
+            store=self.store.url,
+            step=task.id.step,
+            sample=task.id.sample,
+            uses=task.entry.uses,
+            params=task.entry.params.model_dump(mode="json"),
+            identity=decision.identity,
+            key=decision.key,
+            stage_keys=decision.stage_keys,
+            inputs=inputs,
+            writes=tuple(write.port for write in task.writes),
+            source=str(task.site.path) if task.site.path else None,
+            externals={role: str(path) for role, path in task.externals.items()},
+            destination=str(task.destination) if task.destination else None,
+            shape=(shape.n_obs, shape.n_vars, shape.nnz) if shape else None,
+            threads=max(1, self.options.jobs // executor.width),
+            memory=self.options.memory // executor.width,
+        )
+
+    def _settle(self, task: Task, decision: Decision, result: TaskResult) -> None:
+        if result.error is not None:
+            self._fail(task, decision, error_from_json(result.error), result.facts)
+            return
+        refs = {port: ObjectRef.from_json(ref) for port, ref in result.outputs.items()}
+        outputs = {write.slot: refs[write.port] for write in task.writes if write.port in refs}
+        self._record(task, decision, "done", outputs, result.facts)
+        facts = {name: result.facts.get(name) for name in ("wall_s", "peak_rss")}
+        self._tell("task-done", task.id, **facts)
+
+    def _record(
+        self,
+        task: Task,
+        decision: Decision,
+        status: str,
+        outputs: Mapping[str, ObjectRef],
+        facts: Mapping[str, Any],
+    ) -> None:
+        id = task.id
+        self.known[id] = outputs
+        self.shapes.learn(id.sample, outputs)
+        self.entries[id] = TaskEntry(
+            id.step, id.sample, task.entry.uses, status, decision.key, decision.identity, outputs, facts
+        )
+        for follower in self.downstream[id]:
+            if all(up in self.known for up in self.graph.tasks[follower].upstream):
+                self.ready.append(follower)
+
+    def _fail(
+        self, task: Task, decision: Decision | None, error: SpatialrunError, facts: Mapping[str, Any]
+    ) -> None:
+        self.errors.append(error)
+        entry = TaskEntry(
+            task.id.step,
+            task.id.sample,
+            task.entry.uses,
+            "failed",
+            decision.key if decision else None,
+            facts={**facts, "error": error_to_json(error)},
+        )
+        self.entries[task.id] = entry
+        self._tell("task-failed", task.id, error=error_to_json(error))
+        self._skip_followers(task.id)
+
+    def _skip_followers(self, failed: TaskId) -> None:
+        for id in self.downstream[failed]:
+            if id not in self.entries:
+                uses = self.graph.tasks[id].entry.uses
+                facts = {"because": str(failed)}
+                self.entries[id] = TaskEntry(id.step, id.sample, uses, "skipped", facts=facts)
+                self._tell("task-skipped", id, because=str(failed))
+                self._skip_followers(id)
+
+    def _last_facts(self, task: Task, decision: Decision) -> Mapping[str, Any]:
+        """Keep what is known of a cached result's making: its time, its log."""
+        before = self.last.tasks.get((task.id.step, task.id.sample)) if self.last else None
+        if before is not None and before.key == decision.key:
+            return before.facts
+        record = self.store.actions.get(decision.key) if decision.key else None
+        return {k: v for k, v in record.provenance.items() if k != "versions"} if record else {}
+
+    def _finish(self) -> Outcome:
+        status = "failed" if self.errors else "done"
+        if self.last is not None and status == self.last.status == "done" and self._unchanged(self.last):
+            return Outcome(self.last, changed=False)
+        return Outcome(self._save(status), changed=True, errors=tuple(self.errors))
+
+    def _unchanged(self, last: Run) -> bool:
+        """Whether this run is the last one again: the same tasks with the same results, the same samples."""
+        now = {(e.step, e.sample, e.key): e.outputs for e in self.entries.values()}
+        then = {(e.step, e.sample, e.key): e.outputs for e in last.tasks.values()}
+        return now == then and self._samples() == {k: dict(v) for k, v in last.samples.items()}
+
+    def _samples(self) -> dict[str, dict[str, Any]]:
+        return {name: dict(sample.metadata) for name, sample in self.graph.recipe.samples.items()}
+
+    def _save(self, status: str) -> Run:
+        run = Run(
+            id=f"{self.created:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}",
+            created=self.created.isoformat(timespec="seconds"),
+            status=status,
+            samples=self._samples(),
+            tasks={tuple(id): self.entries[id] for id in self.graph.tasks if id in self.entries},
+            versions={"spatialrun": __version__},
+        )
+        write_view(self.store, run)
+        for entry in run.tasks.values():
+            for slot, ref in entry.outputs.items():
+                if group_of(slot) == "figures":
+                    target = f"runs/{run.id}/{slot.replace('/', f'/{entry.sample}/', 1)}{ref.meta['suffix']}"
+                    self.store.backend.link(ref.path, target)
+        self.store.runs.save(run, self.graph.recipe.text)
+        return run
+
+    def _tell(self, kind: Any, id: TaskId | None = None, **data: Any) -> None:
+        step, sample = id or ("", "")
+        self.listener(Event(kind, step, sample, data))
+
+
+_STATUSES = ("done", "cached", "failed", "skipped")

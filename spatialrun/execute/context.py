@@ -1,0 +1,122 @@
+"""What a running step is given: lazy inputs, and a context to talk to."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from spatialrun.errors import TaskError
+from spatialrun.execute.events import Event, Listener
+from spatialrun.execute.spec import TaskSpec
+from spatialrun.store.attempts import Attempt
+from spatialrun.store.elements import StoredElement
+
+_PROGRESS_EVERY = 0.1
+
+
+class StoredInputs(Mapping[str, StoredElement]):
+    """Lazy inputs by port: :class:`spatialrun.steps.contract.Inputs`."""
+
+    def __init__(
+        self,
+        elements: Mapping[str, StoredElement],
+        source: Path | None = None,
+        externals: Mapping[str, Path] | None = None,
+    ) -> None:
+        self._elements = elements
+        self.source = source
+        self.externals: Mapping[str, Path] = externals or {}
+
+    def __getitem__(self, port: str) -> StoredElement:
+        return self._elements[port]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._elements)
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+
+class TaskContext:
+    """A step's line to the engine: :class:`spatialrun.steps.contract.Context`."""
+
+    def __init__(self, spec: TaskSpec, listener: Listener) -> None:
+        self._spec = spec
+        self._listener = listener
+        self._last_progress = 0.0
+        self.attempt: Attempt | None = None
+        self.lines: list[str] = []
+        self.folders: list[str] = []
+        self.temporary: Path | None = None
+
+    @property
+    def threads(self) -> int:
+        """How many threads the task may use."""
+        return self._spec.threads
+
+    def log(self, message: str) -> None:
+        """Add a line to the task's log."""
+        self.lines.append(message)
+        self._tell("task-log", line=message)
+
+    def warn(self, message: str) -> None:
+        """Add a warning."""
+        self.lines.append(f"warning: {message}")
+        self._tell("task-warning", line=message)
+
+    def progress(self, done: int, total: int, unit: str = "") -> None:
+        """Report progress, ten times a second at most."""
+        now = time.monotonic()
+        if done >= total or now - self._last_progress > _PROGRESS_EVERY:
+            self._last_progress = now
+            self._tell("task-progress", done=done, total=total, unit=unit)
+
+    def folder(self, port: str) -> Path:
+        """Make the folder of a ``files`` output."""
+        if self.attempt is None:
+            raise TaskError("task.outputs", f"{self._spec.uses} may make folders in its last stage only")
+        self.folders.append(port)
+        return self.attempt.folder(port)
+
+    def file(self, port: str) -> Path:
+        """Return a path beside an export's destination; it takes the destination's name when it is whole."""
+        del port
+        if self._spec.destination is None:
+            raise TaskError("task.outputs", f"{self._spec.uses} exports nothing")
+        target = Path(self._spec.destination)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _export_error(target, error) from error
+        self.temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.{target.name}")
+        return self.temporary
+
+    def publish(self) -> Path | None:
+        """Give the exported file its name."""
+        if self.temporary is None or self._spec.destination is None:
+            return None
+        target = Path(self._spec.destination)
+        try:
+            os.replace(self.temporary, target)
+        except OSError as error:
+            raise _export_error(target, error) from error
+        return target
+
+    def clean(self) -> None:
+        """Remove what a failed task left outside the store."""
+        if self.temporary is not None:
+            self.temporary.unlink(missing_ok=True)
+
+    def _tell(self, kind: str, **data: object) -> None:
+        self._listener(Event(kind, self._spec.step, self._spec.sample, data))  # type: ignore[arg-type]
+
+
+def _export_error(target: Path, error: OSError) -> TaskError:
+    return TaskError(
+        "task.export",
+        f"{target} cannot be written: {error.strerror or error}",
+        hint="check the folder's owner and mode, or name another `path`",
+    )

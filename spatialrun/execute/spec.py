@@ -1,0 +1,109 @@
+"""The narrow contract between a run and its executors: a task as plain data, and its result as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from spatialrun.errors import (
+    DataError,
+    RecipeError,
+    SpatialrunError,
+    StoreError,
+    TaskError,
+    UsageError,
+    Where,
+)
+
+_KINDS = {kind.__name__: kind for kind in (DataError, RecipeError, StoreError, TaskError, UsageError)}
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """Everything that a process needs to run one task; survives JSON.
+
+    Attributes
+    ----------
+    store
+        The store's URL.
+    step, sample
+        The task's name, for messages only.
+    uses, params
+        Step type and its parameters, complete.
+    identity, key, stage_keys
+        The final action's identity and key, and the keys of the stages before it.
+    inputs
+        Port to object (``ObjectRef.to_json``).
+    writes
+        Declared output ports.
+    source, externals, destination
+        The sample's path, files read outside the store, and the file that an export writes.
+    shape
+        The sample's size (n_obs, n_vars, nnz), where known.
+    threads, memory
+        What it may use; never decides a result.
+    """
+
+    store: str
+    step: str
+    sample: str
+    uses: str
+    params: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    key: str
+    stage_keys: Mapping[str, str]
+    inputs: Mapping[str, Mapping[str, Any]]
+    writes: tuple[str, ...]
+    source: str | None
+    externals: Mapping[str, str]
+    destination: str | None
+    shape: tuple[int, int, int] | None
+    threads: int
+    memory: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TaskSpec:
+        """Rebuild a spec from plain data."""
+        lists = {"writes": tuple(data["writes"]), "shape": tuple(data["shape"]) if data["shape"] else None}
+        return cls(**{**data, **lists})
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How a task ended.
+
+    Attributes
+    ----------
+    outputs
+        Port to object (``ObjectRef.to_json``); empty where it failed.
+    facts
+        Start, wall time, peak memory, log.
+    error
+        ``None``, or the error as plain data.
+    """
+
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    error: Mapping[str, Any] | None = None
+
+
+def error_to_json(error: SpatialrunError) -> dict[str, Any]:
+    """Return an error as plain data."""
+    return {
+        "kind": type(error).__name__,
+        "code": error.code,
+        "what": error.what,
+        "where": asdict(error.where),
+        "hint": error.hint,
+    }
+
+
+def error_from_json(data: Mapping[str, Any]) -> SpatialrunError:
+    """Rebuild an error from plain data."""
+    kind = _KINDS.get(data["kind"], TaskError)
+    return kind(data["code"], data["what"], where=Where(**data["where"]), hint=data["hint"])

@@ -1,0 +1,180 @@
+"""Runs one task, in whatever process: inputs from the store, the step's stages, outputs into the store."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from spatialrun import __version__
+from spatialrun.errors import SpatialrunError, TaskError, Where
+from spatialrun.execute.context import StoredInputs, TaskContext
+from spatialrun.execute.events import Listener
+from spatialrun.execute.memory import Peak
+from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
+from spatialrun.execute.streaming import stream
+from spatialrun.steps import catalogue
+from spatialrun.steps.contract import Outputs, Shape, StagedStep, Step, StreamingStep
+from spatialrun.store.actions import ActionRecord
+from spatialrun.store.attempts import Attempt
+from spatialrun.store.elements import ObjectRef
+from spatialrun.store.store import Store, open_store
+
+BLOCKS = "blocks/"
+
+
+def run_task(spec: TaskSpec, listener: Listener) -> TaskResult:
+    """Run a task and commit what it made. Errors are returned, not raised: the result crosses processes."""
+    context = TaskContext(spec, listener)
+    started, clock, peak = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter(), Peak()
+    peak.start()
+
+    def facts() -> dict[str, Any]:
+        return {
+            "started": started,
+            "wall_s": round(time.perf_counter() - clock, 3),
+            "peak_rss": peak.read(),
+            "log": context.lines,
+        }
+
+    try:
+        record = _Runner(spec, context).run(facts)
+    except SpatialrunError as error:
+        context.clean()
+        return TaskResult(facts=facts(), error=error_to_json(error.at(step=spec.step, sample=spec.sample)))
+    except MemoryError:
+        context.clean()
+        error = TaskError("task.failed", "the task ran out of memory", hint="give it more with --memory")
+        return TaskResult(facts=facts(), error=error_to_json(error.at(step=spec.step, sample=spec.sample)))
+    except Exception as problem:
+        context.clean()
+        context.lines += traceback.format_exc().splitlines()
+        error = TaskError(
+            "task.failed",
+            f"{spec.uses} stopped: {type(problem).__name__}: {problem}",
+            where=Where(step=spec.step, sample=spec.sample),
+            hint="the traceback is in the task's log (spatialrun log); please report it",
+        )
+        return TaskResult(facts=facts(), error=error_to_json(error))
+    return TaskResult({port: ref.to_json() for port, ref in record.outputs.items()}, facts())
+
+
+class _Runner:
+    """One task on its way through the stages."""
+
+    def __init__(self, spec: TaskSpec, context: TaskContext) -> None:
+        self.spec = spec
+        self.context = context
+        self.store: Store = open_store(spec.store)
+        self.step: Step = catalogue.get(spec.uses)
+        self.params = self.step.Params.model_validate(spec.params)
+        elements = {port: self.store.element(ObjectRef.from_json(ref)) for port, ref in spec.inputs.items()}
+        source = Path(spec.source) if spec.source else None
+        self.inputs = StoredInputs(elements, source, {k: Path(v) for k, v in spec.externals.items()})
+
+    def run(self, facts: Any) -> ActionRecord:
+        """Run every stage that is not cached, and commit the last."""
+        if isinstance(self.step, StagedStep):
+            elements = self._stage("setup", self._setup, facts)
+            if isinstance(self.step, StreamingStep):
+                setup = StoredInputs(elements)
+                blocks = self._stage("blocks", lambda: self._blocks(setup), facts)
+                elements = elements | {BLOCKS + name: element for name, element in blocks.items()}
+            prepared = StoredInputs(elements)
+        attempt = self.context.attempt = self.store.attempt()
+        try:
+            if isinstance(self.step, StagedStep):
+                outputs = self.step.combine(prepared, self.inputs, self.params, self.context)
+            else:
+                outputs = self.step.run(self.inputs, self.params, self.context)
+            refs = self._written(attempt, outputs)
+            record = ActionRecord(
+                self.spec.key,
+                attempt.id,
+                refs,
+                self.spec.identity,
+                facts() | {"versions": _versions(self.step)},
+            )
+            standing = self.store.actions.commit(attempt, record, replace=self.spec.destination is not None)
+        except BaseException:
+            attempt.discard()
+            raise
+        for key in self.spec.stage_keys.values():
+            self.store.partial(key).discard()
+        return standing
+
+    def _setup(self) -> Outputs:
+        assert isinstance(self.step, StagedStep)
+        return self.step.setup(self.inputs, self.params, self.context)
+
+    def _blocks(self, setup: StoredInputs) -> Outputs:
+        step = self.step
+        assert isinstance(step, StreamingStep)
+        shape = Shape(*self.spec.shape) if self.spec.shape else None
+        in_flight = self.spec.threads
+        if shape is not None:
+            in_flight = min(in_flight, self.spec.memory // max(step.block_memory(shape, self.params), 1))
+        partial = self.store.partial(self.spec.stage_keys["blocks"])
+        return stream(
+            step, setup, self.inputs, self.params, partial, self.context, in_flight=max(1, in_flight)
+        )
+
+    def _stage(self, stage: str, compute: Any, facts: Any) -> dict[str, Any]:
+        """Return the elements of an early stage: from its record, else computed and committed."""
+        key = self.spec.stage_keys[stage]
+        record = self.store.actions.get(key)
+        if record is None:
+            outputs = compute()
+            attempt = self.store.attempt()
+            try:
+                refs = {name: attempt.write(name, value) for name, value in outputs.items()}
+                identity = {"step": self.spec.uses, "stage": stage}
+                record = ActionRecord(key, attempt.id, refs, identity, facts())
+                record = self.store.actions.commit(attempt, record)
+            except BaseException:
+                attempt.discard()
+                raise
+        return {name: self.store.element(ref) for name, ref in record.outputs.items()}
+
+    def _written(self, attempt: Attempt, outputs: Outputs) -> dict[str, ObjectRef]:
+        """Write the outputs, folders and exports; refuse any that was not declared, or is missing."""
+        refs = {port: attempt.seal_folder(port) for port in self.context.folders}
+        exported = self.context.publish()
+        if exported is not None:
+            digest = self.store.sources.digest({"file": exported})
+            meta = {"size": exported.stat().st_size}
+            exports = [port for port in self.spec.writes if port not in outputs and port not in refs]
+            refs |= {port: ObjectRef(digest, "", "export", meta) for port in exports}
+        for port, value in outputs.items():
+            if port in self.spec.writes:
+                refs[port] = attempt.write(port, value)
+        _check_ports(self.spec, {*refs, *outputs})
+        return refs
+
+
+def _check_ports(spec: TaskSpec, found: set[str]) -> None:
+    missing, extra = set(spec.writes) - found, found - set(spec.writes)
+    if missing or extra:
+        said = [f"did not return {', '.join(sorted(missing))}"] if missing else []
+        said += [f"returned {', '.join(sorted(extra))}, which it had not declared"] if extra else []
+        raise TaskError(
+            "task.outputs",
+            f"{spec.uses} {' and '.join(said)}",
+            hint="this is a fault of the step type; please report it",
+        )
+
+
+def _versions(step: Step) -> Mapping[str, str]:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"spatialrun": __version__, "python": platform.python_version()}
+    for name in ("numpy", "scipy", *step.distributions):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found

@@ -1,0 +1,80 @@
+"""Identities: everything that decides a task's outputs, and the key that is made from it.
+
+In an identity: the step type and its version, the stage, the parameters with their defaults (less those that only
+name outputs; before the last stage, less the late ones), the digest of every input, the digest of external files,
+and the versions of the libraries that matter. Nothing else: no names of steps or samples, no paths, no threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from spatialrun.plan.graph import Task
+from spatialrun.steps.contract import StagedStep, Step, StreamingStep, parameter_names
+from spatialrun.store.digests import key_digest
+
+SCHEMA = 1
+FINAL = "final"
+"""The stage that makes a task's outputs; the only one of a plain step."""
+
+
+def stages(step: Step) -> tuple[str, ...]:
+    """Return a step type's stages in order."""
+    if isinstance(step, StreamingStep):
+        return ("setup", "blocks", FINAL)
+    if isinstance(step, StagedStep):
+        return ("setup", FINAL)
+    return (FINAL,)
+
+
+def identity(task: Task, inputs: Mapping[str, str], source: str | None, stage: str = FINAL) -> dict[str, Any]:
+    """Return a task's identity at one stage.
+
+    Parameters
+    ----------
+    task
+        The task.
+    inputs
+        Port to digest of the object that it reads.
+    source
+        Digest of its external files, if it has any.
+    stage
+        ``setup``, ``blocks`` or ``final``.
+    """
+    step = task.step
+    kind = type(task.entry.params)
+    hidden = parameter_names(kind, "output_name") | parameter_names(kind, "path")
+    if stage != FINAL:
+        hidden |= parameter_names(kind, "late")
+    params = task.entry.params.model_dump(mode="json", exclude=set(hidden))
+    return {
+        "schema": SCHEMA,
+        "step": step.name,
+        "version": step.version,
+        "stage": stage,
+        "params": params,
+        "inputs": [[i.port, i.slot, inputs[i.port]] for i in sorted(task.inputs, key=lambda i: i.port)],
+        "source": source,
+        "numerics": _numerics(step.distributions),
+    }
+
+
+def action_key(identity: Mapping[str, Any]) -> str:
+    """Return the key of an identity."""
+    return key_digest("action", identity)
+
+
+@cache
+def _numerics(distributions: tuple[str, ...]) -> dict[str, str]:
+    """Return the device kind, and major.minor of the distributions that decide the numbers."""
+    return {"device": "cpu"} | {name: _minor(name) for name in distributions}
+
+
+def _minor(distribution: str) -> str:
+    try:
+        return ".".join(version(distribution).split(".")[:2])
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,60 @@
+"""Reasons: why a task runs, as data. The command line and the report put them into words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal[
+    "new", "parameter", "input", "source", "version", "numerics", "step", "output", "destination", "unread"
+]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One cause for a task to run.
+
+    Attributes
+    ----------
+    kind
+        ``new`` (never done), ``parameter``, ``input`` (a slot's content), ``source`` (external files),
+        ``version`` (of the step type), ``numerics`` (a library's version), ``step`` (another step type under
+        this id), ``output`` (a result is gone from the store), ``destination`` (an exported file is missing or
+        was altered), ``unread`` (external files that have not been hashed as they are now).
+    name
+        Which parameter, slot, library ...
+    old, new
+        From what to what, where that can be said.
+    """
+
+    kind: Kind
+    name: str = ""
+    old: Any = None
+    new: Any = None
+
+
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Reason]:
+    """Say what changed from one identity to another."""
+    if old["step"] != new["step"]:
+        return [Reason("step", new["step"], old["step"], new["step"])]
+    reasons = []
+    if old["version"] != new["version"]:
+        reasons.append(Reason("version", new["step"], old["version"], new["version"]))
+    reasons += _changes("parameter", old["params"], new["params"])
+    reasons += _changes("input", _digests(old), _digests(new))
+    if old["source"] != new["source"]:
+        reasons.append(Reason("source", "", old["source"], new["source"]))
+    reasons += _changes("numerics", old["numerics"], new["numerics"])
+    return reasons
+
+
+def _digests(identity: Mapping[str, Any]) -> dict[str, str]:
+    return {slot: digest for _, slot, digest in identity["inputs"]}
+
+
+def _changes(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Reason]:
+    names = dict.fromkeys([*new, *old])
+    return [
+        Reason(kind, name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)
+    ]

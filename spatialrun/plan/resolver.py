@@ -1,0 +1,161 @@
+"""The resolver: is a task done already, and if not, why not. ``plan`` and ``apply`` ask the same question here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from spatialrun.plan.graph import Task, TaskId
+from spatialrun.plan.identity import FINAL, action_key, identity, stages
+from spatialrun.plan.reasons import Reason, compare
+from spatialrun.store.elements import ObjectRef
+from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.store import Store
+
+Status = Literal["cached", "run", "pending"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to become of a task.
+
+    Attributes
+    ----------
+    status
+        ``cached``, ``run``, or ``pending`` (an input will be known when another task is done).
+    key, identity
+        Known unless pending.
+    outputs
+        Slot to object, where cached.
+    reasons
+        Why it runs.
+    waits_for
+        The tasks whose results it waits for, where pending.
+    done_stages
+        Stages of a staged step that are cached though the task runs.
+    stage_keys
+        Key of each stage before the last.
+    """
+
+    status: Status
+    key: str | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, ObjectRef] = field(default_factory=dict)
+    reasons: tuple[Reason, ...] = ()
+    waits_for: tuple[TaskId, ...] = ()
+    done_stages: tuple[str, ...] = ()
+    stage_keys: Mapping[str, str] = field(default_factory=dict)
+
+
+class Resolver:
+    """Decides task by task, from the store's records and the last run's manifest.
+
+    Parameters
+    ----------
+    store
+        ``None`` where there is none yet: everything runs.
+    last
+        The newest run, to compare with and to save reading single records.
+    hash_sources
+        Whether external files that changed may be read and hashed (``apply``) or not (``plan``).
+    """
+
+    def __init__(self, store: Store | None, last: Run | None, *, hash_sources: bool) -> None:
+        self._store = store
+        self._last = last
+        self._hash_sources = hash_sources
+
+    def decide(self, task: Task, known: Mapping[TaskId, Mapping[str, ObjectRef]]) -> Decision:
+        """Decide on a task, given the outputs (slot to object) of every task that is done or cached.
+
+        Raises
+        ------
+        DataError, OSError
+            Where external files cannot be read.
+        """
+        waits = tuple(id for id in task.upstream if id not in known)
+        if waits:
+            return Decision("pending", waits_for=waits)
+        source = self._source(task)
+        if source is None and task.externals:
+            roles = ", ".join(task.externals)
+            return Decision("run", reasons=(*self._if_new(task), Reason("unread", roles)))
+        inputs = {
+            i.port: known[i.producer][i.slot].digest for i in task.inputs if i.slot in known[i.producer]
+        }
+        task = _without_absent(task, inputs)
+        now = identity(task, inputs, source)
+        key = action_key(now)
+        outputs, gone = self._outputs(task, key)
+        if outputs is not None:
+            altered = self._altered(task, outputs)
+            if altered is None:
+                return Decision("cached", key, now, outputs)
+            return Decision("run", key, now, reasons=(altered,))
+        early = [stage for stage in stages(task.step) if stage != FINAL]
+        keys = {stage: action_key(identity(task, inputs, source, stage)) for stage in early}
+        reasons = self._reasons(task, now, gone=gone)
+        return Decision("run", key, now, reasons=reasons, done_stages=self._done(keys), stage_keys=keys)
+
+    def _source(self, task: Task) -> str | None:
+        if not task.externals or self._store is None:
+            return None
+        if self._hash_sources:
+            return self._store.sources.digest(task.externals)
+        return self._store.sources.recall(task.externals)
+
+    def _outputs(self, task: Task, key: str) -> tuple[dict[str, ObjectRef] | None, bool]:
+        """Return a key's outputs by slot, or ``None``; and whether they were made once but are gone."""
+        if self._store is None:
+            return None, False
+        entry = self._entry(task)
+        if entry is not None and entry.key == key and entry.outputs:
+            present = all(
+                ref.kind == "export" or self._store.backend.exists(ref.path) for ref in entry.outputs.values()
+            )
+            if present and {w.slot for w in task.writes} >= set(entry.outputs):
+                return dict(entry.outputs), False
+        record = self._store.actions.get(key)
+        if record is None:
+            return None, entry is not None and entry.key == key
+        return {w.slot: record.outputs[w.port] for w in task.writes if w.port in record.outputs}, False
+
+    def _altered(self, task: Task, outputs: Mapping[str, ObjectRef]) -> Reason | None:
+        """Say whether an exported file is no longer what was written."""
+        if task.destination is None or self._store is None:
+            return None
+        name = str(task.destination)
+        if not task.destination.is_file():
+            return Reason("destination", name, "written", "missing")
+        found = self._store.sources.recall({"file": task.destination})
+        if found is None and self._hash_sources:
+            found = self._store.sources.digest({"file": task.destination})
+        wanted = {ref.digest for ref in outputs.values()}
+        return None if found in wanted else Reason("destination", name, "written", "altered")
+
+    def _reasons(self, task: Task, now: Mapping[str, Any], *, gone: bool) -> tuple[Reason, ...]:
+        entry = self._entry(task)
+        if entry is None or not entry.identity:
+            return (Reason("new"),)
+        if gone:
+            return (Reason("output"),)
+        return tuple(compare(entry.identity, now)) or (Reason("new"),)
+
+    def _if_new(self, task: Task) -> tuple[Reason, ...]:
+        entry = self._entry(task)
+        return (Reason("new"),) if entry is None or entry.key is None else ()
+
+    def _done(self, keys: Mapping[str, str]) -> tuple[str, ...]:
+        if self._store is None:
+            return ()
+        return tuple(stage for stage, key in keys.items() if self._store.actions.get(key) is not None)
+
+    def _entry(self, task: Task) -> TaskEntry | None:
+        return self._last.tasks.get((task.id.step, task.id.sample)) if self._last else None
+
+
+def _without_absent(task: Task, inputs: Mapping[str, str]) -> Task:
+    """Drop inputs that their writer declared but did not produce."""
+    present = tuple(i for i in task.inputs if i.port in inputs)
+    return task if len(present) == len(task.inputs) else replace(task, inputs=present)

@@ -1,3 +1,25 @@
 """spatialrun: declarative, cached, resumable recipes for spatial transcriptomics."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+__all__ = ["load", "open"]
+
+if TYPE_CHECKING:
+    from spatialrun.api import load
+    from spatialrun.experiment import open_experiment as open
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Python interface when it is first used: ``import spatialrun`` alone costs nothing."""
+    if name == "load":
+        from spatialrun.api import load
+
+        return load
+    if name == "open":
+        from spatialrun.experiment import open_experiment
+
+        return open_experiment
+    raise AttributeError(f"module 'spatialrun' has no attribute {name!r}")

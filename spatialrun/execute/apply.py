@@ -1,4 +1,4 @@
-"""Applies a graph to a store: decides task by task as inputs become known, runs what is not cached, saves the run.
+"""Applies a graph to a store: decides task by task as inputs become known, runs what is not cached.
 
 A task is decided when the tasks that it needs are done, not before: one that ran again but came to the same
 outputs leaves everything after it cached.
@@ -114,13 +114,9 @@ class _Application:
             if interrupted:
                 self._save("interrupted")
         outcome = self._finish()
-        self._tell(
-            "run-finished",
-            run=outcome.run.id,
-            status=outcome.run.status,
-            changed=outcome.changed,
-            **{status: sum(e.status == status for e in self.entries.values()) for status in _STATUSES},
-        )
+        counts = {status: sum(e.status == status for e in self.entries.values()) for status in _STATUSES}
+        run = outcome.run
+        self._tell("run-finished", run=run.id, status=run.status, changed=outcome.changed, counts=counts)
         return outcome
 
     def _loop(self) -> None:
@@ -142,8 +138,10 @@ class _Application:
             self._fail(task, None, error.at(step=task.id.step, sample=task.id.sample), {})
             return
         except OSError as problem:
-            error = TaskError("task.failed", f"an input cannot be read: {problem}", hint="check the file")
-            self._fail(task, None, error.at(step=task.id.step, sample=task.id.sample), {})
+            unreadable = TaskError(
+                "task.failed", f"an input cannot be read: {problem}", hint="check the file"
+            )
+            self._fail(task, None, unreadable.at(step=task.id.step, sample=task.id.sample), {})
             return
         if decision.status == "cached":
             self._record(task, decision, "cached", decision.outputs, self._last_facts(task, decision))
@@ -284,7 +282,7 @@ class _Application:
             created=self.created.isoformat(timespec="seconds"),
             status=status,
             samples=self._samples(),
-            tasks={tuple(id): self.entries[id] for id in self.graph.tasks if id in self.entries},
+            tasks={(id.step, id.sample): self.entries[id] for id in self.graph.tasks if id in self.entries},
             versions={"spatialrun": __version__},
         )
         write_view(self.store, run)

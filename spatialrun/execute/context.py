@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -100,7 +99,7 @@ class TaskContext:
             return None
         target = Path(self._spec.destination)
         try:
-            os.replace(self.temporary, target)
+            self.temporary.replace(target)
         except OSError as error:
             raise _export_error(target, error) from error
         return target

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialrun import __version__
-from spatialrun.errors import SpatialrunError, TaskError, Where
+from spatialrun.errors import SpatialrunError, TaskError
 from spatialrun.execute.context import StoredInputs, TaskContext
 from spatialrun.execute.events import Listener
 from spatialrun.execute.memory import Peak
@@ -42,24 +42,25 @@ def run_task(spec: TaskSpec, listener: Listener) -> TaskResult:
 
     try:
         record = _Runner(spec, context).run(facts)
-    except SpatialrunError as error:
-        context.clean()
-        return TaskResult(facts=facts(), error=error_to_json(error.at(step=spec.step, sample=spec.sample)))
-    except MemoryError:
-        context.clean()
-        error = TaskError("task.failed", "the task ran out of memory", hint="give it more with --memory")
-        return TaskResult(facts=facts(), error=error_to_json(error.at(step=spec.step, sample=spec.sample)))
     except Exception as problem:
         context.clean()
-        context.lines += traceback.format_exc().splitlines()
-        error = TaskError(
-            "task.failed",
-            f"{spec.uses} stopped: {type(problem).__name__}: {problem}",
-            where=Where(step=spec.step, sample=spec.sample),
-            hint="the traceback is in the task's log (spatialrun log); please report it",
-        )
+        error = _as_error(problem, spec, context).at(step=spec.step, sample=spec.sample)
         return TaskResult(facts=facts(), error=error_to_json(error))
     return TaskResult({port: ref.to_json() for port, ref in record.outputs.items()}, facts())
+
+
+def _as_error(problem: Exception, spec: TaskSpec, context: TaskContext) -> SpatialrunError:
+    """Put whatever stopped a task into the house's words; the traceback of a surprise goes to the log."""
+    if isinstance(problem, SpatialrunError):
+        return problem
+    if isinstance(problem, MemoryError):
+        return TaskError("task.failed", f"{spec.uses} ran out of memory", hint="give it more with --memory")
+    context.lines += traceback.format_exc().splitlines()
+    return TaskError(
+        "task.failed",
+        f"{spec.uses} stopped: {type(problem).__name__}: {problem}",
+        hint="the traceback is in the task's log (spatialrun log); please report it",
+    )
 
 
 class _Runner:

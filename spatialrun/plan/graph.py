@@ -141,8 +141,8 @@ def _draft(
             )
             return None
     destination = entry.step.destination(entry.params)
-    path = None if destination is None else site.base / destination.replace("{sample}", id.sample)
-    return Task(id, entry, site, (), writes, externals, path)
+    target = None if destination is None else site.base / destination.replace("{sample}", id.sample)
+    return Task(id, entry, site, (), writes, externals, target)
 
 
 def _structural(error: DataError, where: Where) -> SpatialrunError:
@@ -248,7 +248,7 @@ def _ordered(tasks: Mapping[TaskId, Task], problems: list[SpatialrunError]) -> d
     """Sort so that every task comes after those that it needs."""
     position = {id: number for number, id in enumerate(tasks)}
     waiting: dict[TaskId, list[TaskId]] = defaultdict(list)
-    missing = {id: 0 for id in tasks}
+    missing = dict.fromkeys(tasks, 0)
     for id, task in tasks.items():
         for producer in task.upstream:
             waiting[producer].append(id)

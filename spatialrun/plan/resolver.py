@@ -1,4 +1,4 @@
-"""The resolver: is a task done already, and if not, why not. ``plan`` and ``apply`` ask the same question here."""
+"""The resolver: is a task done already, and if not, why not. ``plan`` and ``apply`` both ask here."""
 
 from __future__ import annotations
 

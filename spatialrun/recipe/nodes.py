@@ -140,10 +140,10 @@ class _Composer:
             node = self._scalar(event, mark)
         elif isinstance(event, yaml.SequenceStartEvent):
             self._plain_tag(event, "seq", mark)
-            node = self._list(mark, depth)
+            node = self._list(event, mark, depth)
         else:
             self._plain_tag(event, "map", mark)
-            node = self._map(mark, depth)
+            node = self._map(event, mark, depth)
         if event.anchor is not None:
             self._anchors[event.anchor] = (node, self._count - before)
         return node
@@ -158,13 +158,13 @@ class _Composer:
         self._grow(size, mark)
         return node
 
-    def _list(self, mark: Mark, depth: int) -> ListNode:
+    def _list(self, start: Any, mark: Mark, depth: int) -> ListNode:
         items = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             items.append(self._node(event, depth + 1))
-        return ListNode(mark, tuple(items))
+        return ListNode(self._closed(mark, start, event), tuple(items))
 
-    def _map(self, mark: Mark, depth: int) -> MapNode:
+    def _map(self, start: Any, mark: Mark, depth: int) -> MapNode:
         entries: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
@@ -183,7 +183,7 @@ class _Composer:
                 entries[text] = Entry(key, value)
         # Keys written here come before merged ones, whatever their order.
         rest = {key: entry for key, entry in merged.items() if key not in entries}
-        return MapNode(mark, MappingProxyType(entries | rest))
+        return MapNode(self._closed(mark, start, event), MappingProxyType(entries | rest))
 
     def _merge(self, value: Node, merged: dict[str, Entry]) -> None:
         """Take in what ``<<`` names; of several mappings the first that has a key wins."""
@@ -276,6 +276,12 @@ class _Composer:
         if end.line == start.line and isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
             width = max(1, end.column - start.column)
         return self._source.mark(start.line + 1, start.column + 1, width)
+
+    def _closed(self, mark: Mark, start: Any, end: Any) -> Mark:
+        """Widen the mark of a list or mapping in brackets to all of it, where it is in one line."""
+        if not start.flow_style or end.end_mark.line != start.start_mark.line:
+            return mark
+        return self._source.mark(mark.line, mark.column, end.end_mark.column - start.start_mark.column)
 
     def _error(self, code: str, what: str, mark: Mark | None, *, hint: str | None = None) -> RecipeError:
         return RecipeError(code, what, where=(mark or self._source.mark()).where(), hint=hint)

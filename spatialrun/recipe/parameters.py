@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe
@@ -17,7 +17,7 @@ from spatialrun.recipe.problems import Problems, choices, nearest, unknown
 from spatialrun.recipe.source import Mark
 from spatialrun.steps.contract import Parameters, Step
 
-Path = tuple[str | int, ...]
+Keys = tuple[str | int, ...]
 """Keys and positions that lead to a value within a step's parameters."""
 
 _EXPECTED = {
@@ -45,6 +45,7 @@ _LENGTHS = {
     "string_too_short": ("at least", "min_length", "characters"),
     "string_too_long": ("at most", "max_length", "characters"),
 }
+_OTHER_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _CHOICES = ("literal_error", "enum")
 
 
@@ -56,7 +57,7 @@ def validate(
     Types are checked strictly (``true`` is no number, ``"5"`` no count), with one kindness: a plain number
     where text is expected is taken as its text, so that labels such as ``3`` need no quotes.
     """
-    as_text: frozenset[Path] = frozenset()
+    as_text: frozenset[Keys] = frozenset()
     while True:
         data = {name: _plain(entry.value, (name,), as_text) for name, entry in entries.items()}
         try:
@@ -75,7 +76,7 @@ def validate(
     return None
 
 
-def _plain(node: Node, path: Path, as_text: frozenset[Path]) -> Any:
+def _plain(node: Node, path: Keys, as_text: frozenset[Keys]) -> Any:
     if isinstance(node, ListNode):
         return [_plain(item, (*path, index), as_text) for index, item in enumerate(node.items)]
     if isinstance(node, MapNode):
@@ -94,7 +95,7 @@ class _Fault:
     kind: str
     message: str
     context: Mapping[str, Any]
-    path: Path
+    path: Keys
     """Where it is within the parameters, the name of what is missing included."""
     node: Node | None
     """The value at fault, or that lacks something; ``None``: the parameters as a whole."""
@@ -106,7 +107,7 @@ class _Fault:
     def of(cls, failure: Any, entries: Mapping[str, Entry]) -> _Fault:
         node: Node | None = None
         key: Mark | None = None
-        path: Path = ()
+        path: Keys = ()
         in_union = False
         inside: Mapping[str, Entry] = entries
         *_, last = failure["loc"] or (None,)
@@ -172,9 +173,8 @@ class _Report:
             what = f"{label} is missing" if fault.node else f"{self._step.name} needs the parameter '{label}'"
             self._note("recipe.missing-key", what, fault, self._help(fault))
         elif fault.expected is not None:
-            near = nearest(found.strip("'"), re.findall(r"'([^']*)'", fault.expected))
-            meant = f"; did you mean '{near}'?" if near else ""
-            self._note("recipe.wrong-type", f"{label} must be {fault.expected}, found {found}{meant}", fault)
+            what = f"{label} must be {fault.expected}, found {found}{_meant(found, fault.expected)}"
+            self._note("recipe.wrong-type", what, fault)
         elif kind in _BOUNDS:
             words, key = _BOUNDS[kind]
             what = f"{label} must be {words} {_number(context[key])}{self._unit(fault)}, found {found}"
@@ -192,11 +192,15 @@ class _Report:
 
     def _unknown(self, fault: _Fault) -> None:
         if len(fault.path) == 1:
-            valid = self._step.Params.model_fields
+            valid = list(self._step.Params.model_fields)
             what = unknown("parameter", fault.parameter, valid, of=self._step.name)
             hint = f"it takes: {choices(valid)}"
         else:
-            what, hint = f"unknown key '{fault.path[-1]}' in {fault.parameter} of {self._step.name}", None
+            info = self._field(fault)
+            valid = sorted(_inner_names(info.annotation if info else None))
+            owner = f"{fault.parameter} of {self._step.name}"
+            what = unknown("key", str(fault.path[-1]), valid, of=owner)
+            hint = f"it takes: {choices(valid)}"
         self._problems.add("recipe.unknown-key", what, fault.key or self._at, hint=hint, step=self._id)
 
     def _field(self, fault: _Fault) -> FieldInfo | None:
@@ -214,6 +218,24 @@ class _Report:
     def _note(self, code: str, what: str, fault: _Fault, hint: str | None = None) -> None:
         mark = self._at if fault.node is None else fault.node.mark
         self._problems.add(code, what, mark, hint=hint, step=self._id)
+
+
+def _meant(found: str, expected: str) -> str:
+    """Guess what was meant: one of the quoted choices, or YAML 1.1's other words for true and false."""
+    text = found.strip("'")
+    if expected == "true or false" and text.casefold() in _OTHER_BOOLEANS:
+        return f"; did you mean {_OTHER_BOOLEANS[text.casefold()]}?"
+    near = nearest(text, re.findall(r"'([^']*)'", expected))
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def _inner_names(annotation: Any) -> set[str]:
+    """Return the keys of every model within an annotation: ``list[Kernel] | None``."""
+    names = {name for part in get_args(annotation) for name in _inner_names(part)}
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        names.update(annotation.model_fields)
+        names.update(n for info in annotation.model_fields.values() for n in _inner_names(info.annotation))
+    return names
 
 
 def _number(value: Any) -> str:

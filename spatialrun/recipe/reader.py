@@ -159,9 +159,7 @@ class Reader:
         node = self._required("steps", hint)
         if node is None:
             return ()
-        if (isinstance(node, ScalarNode) and node.value is None) or (
-            isinstance(node, ListNode) and not node.items
-        ):
+        if _is_null(node) or (isinstance(node, ListNode) and not node.items):
             self._problems.add("recipe.missing-key", "the recipe has no steps", node.mark, hint=hint)
             return ()
         if not isinstance(node, ListNode):
@@ -174,8 +172,7 @@ class Reader:
         for id, item in zip(ids, node.items, strict=True):
             before = len(self._problems)
             if id and id in first:
-                place = first[id].where()
-                what = f"two steps have the id '{id}'; the first stands in line {place.line}"
+                what = f"two steps have the id '{id}'; the first is at {first[id].where()}"
                 self._problems.add("recipe.duplicate", what, _mark_of(item, "id"), step=id)
             first.setdefault(id, item.mark)
             step = self._step(id, item, ids, defaults, samples)
@@ -206,9 +203,8 @@ class Reader:
         given = self._given(node.get("with"), id)
         if step is None or given is None:
             return None
-        entries = {
-            name: entry for name, entry in defaults.items() if name in step.Params.model_fields
-        } | given
+        known = step.Params.model_fields
+        entries = {name: entry for name, entry in defaults.items() if name in known} | given
         for name in parameter_names(step.Params, "path") & entries.keys():
             entries[name] = replace(entries[name], value=self._filled(entries[name].value, id))
         at = _mark_of(node, "uses")

@@ -136,7 +136,7 @@ def test_one_problem(problem, old, new, code, where, what):
 def test_two_steps_of_one_id(problem):
     found = problem(RECIPE.replace("  - uses: integrate.spagcn", "  - uses: integrate.spagcn\n    id: mine"))
     assert (found.code, place(found)) == ("recipe.duplicate", (19, 9))
-    assert "line 12" in found.what
+    assert found.what == "two steps have the id 'mine'; the first is at r.yaml:12:5"
 
 
 @pytest.mark.parametrize("empty", ["steps:", "steps: []"])

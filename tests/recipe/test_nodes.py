@@ -92,6 +92,14 @@ def test_carets_under_what_is_marked():
     assert node.get("a").items[0].mark.snippet == "    2 |   - \u00e9t\u00e9  # why\n      |     ^^^"
 
 
+def test_brackets_are_marked_whole():
+    node = parse("a: [1, {b: 2}]  # c\nd:\n- e\nf: [\n1]")
+    assert node.get("a").mark.width == len("[1, {b: 2}]")
+    assert node.get("a").items[1].mark.width == len("{b: 2}")
+    assert node.get("d").mark.snippet.endswith("| - e\n      | ^^^")
+    assert node.get("f").mark.snippet.endswith("| f: [\n      |    ^")
+
+
 def test_tabs_keep_the_carets_in_place():
     snippet = parse("'x\ty': b").get("x\ty").mark.snippet
     assert snippet == "    1 | 'x\ty': b\n      |   \t    ^"

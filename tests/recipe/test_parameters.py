@@ -22,7 +22,7 @@ def step(uses, parameters):
         ("threshold: 1", "out-of-range", 21, "threshold must be less than 1, found 1"),
         ("threshold: 0.0", "out-of-range", 21, "threshold must be more than 0, found 0.0"),
         ("threshold: {}", "wrong-type", 21, "threshold must be a number, found a mapping"),
-        ("robust: yes", "wrong-type", 18, "robust must be true or false, found 'yes'"),
+        ("robust: yes", "wrong-type", 18, "robust must be true or false, found 'yes'; did you mean true?"),
         ("robust: 1", "wrong-type", 18, "robust must be true or false, found 1"),
         ("layer: [a]", "wrong-type", 17, "layer must be text, found a list"),
         ("layer: ~", "wrong-type", 17, "layer must be text, found nothing"),
@@ -47,12 +47,18 @@ def step(uses, parameters):
             40,
             "kernels[1].scale must be more than 0, found -1",
         ),
+        (
+            "kernels: [{scale: 1, knid: gauss}]",
+            "unknown-key",
+            31,
+            "unknown key 'knid' of kernels of svg.spatialde; did you mean 'kind'?",
+        ),
         ("kernels: [{kind: gauss}]", "missing-key", 20, "kernels[0].scale is missing"),
         (
             "kernels: [{scale: 1, size: 2}]",
             "unknown-key",
             31,
-            "unknown key 'size' in kernels of svg.spatialde",
+            "unknown key 'size' of kernels of svg.spatialde",
         ),
         (
             "kernels: [{scale: 1}, {scale: 1}, {scale: 1}, {scale: 1}]",

@@ -1,8 +1,8 @@
 """SpatialDE's score test for spatially variable genes: arrays in, arrays out.
 
-``default_kernels`` chooses the kernels, ``setup`` prepares a sample's spots, ``score_block`` tests a block of genes
-(any number of blocks at once), ``combine`` turns all blocks' results into one table. Numba is imported with the
-second of them, not with this package.
+``default_kernels`` chooses the kernels, ``setup`` prepares a sample's spots, ``score_block`` tests a block of
+genes (several at once, in threads or processes), ``combine`` turns all blocks' results into one table. Numba is
+imported with the second of them, not with this package.
 
 Source: SpatialDE2 (Kats, Vento-Tormo, Stegle 2021, doi 10.1101/2021.10.27.466045).
 """

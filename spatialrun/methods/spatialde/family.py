@@ -55,18 +55,20 @@ class Axis:
         return max(FEWEST_NODES, int(np.ceil(-np.log(TOLERANCE) / rate)) + 4)
 
     def locate(self, a: Array) -> Array:
-        """ξ of each a."""
+        """The ξ of each a."""
         m = self.modulus**2
         x = (a - self.centre) / (a + self.centre)
-        return np.sin(np.pi / 2.0 * ellipkinc(np.arcsin(x), m) / ellipk(m))
+        xi: Array = np.sin(np.pi / 2.0 * ellipkinc(np.arcsin(x), m) / ellipk(m))
+        return xi
 
     def nodes(self, count: int) -> Array:
-        """t = a/(1 + a) of ``count`` Chebyshev points in ξ, from t = 0 to t = 1."""
+        """The t = a/(1 + a) of ``count`` Chebyshev points in ξ, from 0 to 1."""
         m = self.modulus**2
         x = ellipj(ellipk(m) * np.linspace(-1.0, 1.0, count), m)[0]
         x[0], x[-1] = -1.0, 1.0
         above = self.centre * (1.0 + x)
-        return above / ((1.0 - x) + above)
+        t: Array = above / ((1.0 - x) + above)
+        return t
 
 
 def chebyshev(count: int) -> Array:
@@ -85,7 +87,8 @@ def interpolation(position: Array, count: int) -> Array:
     weights = sign / distance
     hit = at_node.any(axis=1)
     weights[hit] = at_node[hit]
-    return weights / weights.sum(axis=1, keepdims=True)
+    normalised: Array = weights / weights.sum(axis=1, keepdims=True)
+    return normalised
 
 
 def weights_shape(t: Array, size: Array) -> Array:

@@ -55,9 +55,10 @@ def gram(kernel: Kernel, coordinates: Array) -> Gram:
 def squared_exponential(coordinates: Array, lengthscale: float) -> Array:
     """exp(-d²/(2 l²)) for all pairs of spots, (N, N)."""
     scaled = coordinates / (np.sqrt(2.0) * lengthscale)
-    K = cdist(scaled, scaled, "sqeuclidean")
+    K: Array = cdist(scaled, scaled, "sqeuclidean")
     np.negative(K, out=K)
-    return np.exp(K, out=K)
+    np.exp(K, out=K)
+    return K
 
 
 class DenseGram:
@@ -108,8 +109,8 @@ class LowRankGram:
         """(K o K) H: the products of features are the features of the elementwise square."""
         return self.pairs @ (self.pairs.T @ H)
 
-    def third_moments(self, W: Array, g: Array) -> Array:
-        """Zero: over kernels that are never local the sum is that of one count among all."""
+    def third_moments(self, W: Array, g: Array) -> Array:  # noqa: ARG002
+        """Zero: a kernel that reaches over all spots never lets a few pairs of counts decide."""
         return np.zeros(W.shape[1])
 
     def features(self) -> Array:

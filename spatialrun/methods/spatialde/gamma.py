@@ -15,7 +15,7 @@ TINY = 1e-300
 
 @kernel
 def log_upper_gamma(a: float, x: float) -> float:
-    """log Q(a, x), the regularised upper incomplete gamma function, for a > 0 and x >= 0.
+    """Natural log of Q(a, x), the regularised upper incomplete gamma function, for a > 0 and x >= 0.
 
     The series of 1 - Q below x = a + 1, Lentz's continued fraction above: finite for any finite x.
     """

@@ -1,4 +1,4 @@
-"""How the package's loops are compiled: once per machine, without the interpreter lock, never with unsafe NaNs."""
+"""How the package's loops are compiled: once per machine, without the interpreter lock, keeping NaN."""
 
 from __future__ import annotations
 

@@ -87,11 +87,9 @@ def default_kernels(coordinates: ArrayLike, n_se: int = 5, n_per: int = 5) -> li
     """
     x = checked_coordinates(coordinates)
     shortest, longest = 2.0 * _smallest_distance(x), _largest_distance(x)
-    return [
-        Kernel(kind, float(lengthscale))
-        for kind, count in (("SE", n_se), ("PER", n_per))
-        for lengthscale in np.geomspace(shortest, longest, count)
-    ]
+    se = [Kernel("SE", float(lengthscale)) for lengthscale in np.geomspace(shortest, longest, n_se)]
+    per = [Kernel("PER", float(lengthscale)) for lengthscale in np.geomspace(shortest, longest, n_per)]
+    return se + per
 
 
 def _smallest_distance(x: Array) -> float:

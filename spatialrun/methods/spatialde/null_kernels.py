@@ -140,10 +140,7 @@ def fit_gene(y: Array, s: Array, nodes: Array, weights: Array) -> tuple[float, f
         step = -H / (a * dH) if dH < 0.0 else (3.0 if H > 0.0 else -3.0)
         following = a * np.exp(min(max(step, -3.0), 3.0))
         if not low < following < high:
-            if high == np.inf:
-                following = 20.0 * a
-            else:
-                following = np.sqrt(low * high) if low > 0.0 else high / 20.0
+            following = 20.0 * a if high == np.inf else np.sqrt(max(low, 1e-3 * high) * high)
         if abs(following - a) <= 4e-16 * a or H == 0.0:
             break
         converged = abs(step) < 1e-9

@@ -63,7 +63,7 @@ def setup(
         ``default``, or ``reference`` for what the published code computes (information in its Frobenius form,
         scaled chi-squared tails, plain Cauchy combination).
     threads
-        Kernels prepared at once; each holds a matrix of N x N doubles while it is. The result does not depend on it.
+        Kernels prepared at once, each of which holds N x N doubles meanwhile; the result does not depend on it.
 
     Returns
     -------
@@ -149,8 +149,9 @@ class _Description:
 def _describe(kernel: Kernel, x: Array, size: Array, table: Family, reference: bool) -> _Description:
     K = gram(kernel, x)
     moment = moments(K, table.h, frobenius=reference)
-    mean_floor = USABLE * (K.diagonal @ table.h)
-    usable = bool((moment.E > mean_floor).all() and (moment.J > USABLE * moment.E**2 / len(x)).all())
+    mean_share = moment.E / (K.diagonal @ table.h)
+    spread = moment.J * len(x) / moment.E**2
+    usable = bool(min(mean_share.min(), spread.min()) > USABLE)
     t = table.axis.nodes(SHAPE_NODES)
     h = weights_shape(t, size)
     # The third moment of v is W (1 + 2 α μ)/(1 + α μ), and 1/(1 + α μ) = (1 - t)/((1 - t) + t s).

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 LN10 = np.log(10.0)
+SMALLEST = 1e-300
 # Below it 1/tan(πp) is 1/(πp) to rounding, and its logarithm does not overflow.
 LOG_SMALL = np.log(1e-8)
 TRUNCATION = 0.01
@@ -48,9 +49,9 @@ def combine(
     Returns
     -------
     dict of (G,) arrays
-        ``log10p`` (<= 0), ``pval`` (0 where a double cannot hold it), ``padj`` (Benjamini-Hochberg over the tested
-        genes), ``rank`` (float64; 1 is the most variable gene), ``svg`` (bool), ``lengthscale`` and ``kernel``
-        of the smallest p. NaN, False and "" for genes that are not tested.
+        ``log10p`` (<= 0), ``pval`` (0 where a double cannot hold it), ``padj`` (Benjamini-Hochberg over the
+        tested genes), ``rank`` (float64; 1 is the most variable gene), ``svg`` (bool), ``lengthscale`` and
+        ``kernel`` of the smallest p. NaN, False and "" for genes that are not tested.
     """
     logp = np.asarray(log10p, np.float64) * LN10
     counts = np.asarray(total, np.float64)
@@ -91,31 +92,31 @@ def cauchy(logp: Array, truncation: float = 0.0) -> Array:
     exact as any other.
     """
     valid = ~np.isnan(logp)
-    p = np.exp(np.where(valid, logp, 0.0))
-    small = valid & (logp < LOG_SMALL)
-    log_term = np.where(small, -logp - np.log(np.pi), -np.inf)
-    largest = np.maximum(log_term.max(axis=1, initial=0.0), 0.0)
-    # sin of π(1-p) from log p itself: p of a double that is nearly 1 has lost the digits that tell genes apart.
-    rest = -np.expm1(np.where(valid, logp, -1.0))
-    q = (rest + truncation * p) / (1.0 + truncation * p)
-    with np.errstate(divide="ignore"):
-        ordinary = np.where(
-            q < 0.5, -1.0 / np.tan(np.pi * q), 1.0 / np.tan(np.pi * p / (1.0 + truncation * p))
-        )
-    ordinary = np.where(valid & ~small, np.maximum(ordinary, -np.finfo(np.float64).max / logp.shape[1]), 0.0)
-    terms = np.where(small, np.exp(log_term - largest[:, None]), ordinary * np.exp(-largest)[:, None])
+    known = np.where(valid, logp, LOG_SMALL)
+    small = valid & (known < LOG_SMALL)
+    log_large = np.where(small, -known - np.log(np.pi), 0.0)
+    unit = log_large.max(axis=1, initial=0.0)[:, None]
+    # 1 - p from log p itself: a p that is nearly 1 has lost the digits that tell genes apart.
+    p = np.maximum(np.exp(known), SMALLEST)
+    q = np.maximum((truncation * p - np.expm1(known)) / (1.0 + truncation * p), SMALLEST)
+    ordinary = np.where(q < 0.5, -1.0 / np.tan(np.pi * q), 1.0 / np.tan(np.pi * p / (1.0 + truncation * p)))
+    terms = np.where(small, np.exp(log_large - unit), np.where(valid, ordinary, 0.0) * np.exp(-unit))
     mean = terms.sum(axis=1) / valid.sum(axis=1)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        far = -np.log(np.maximum(mean, 0.0)) - largest - np.log(np.pi)
-        statistic = mean * np.exp(largest)
-        upper = np.log(np.arctan2(1.0, statistic) / np.pi)
-        lower = np.log1p(-np.arctan2(1.0, -statistic) / np.pi)
-    near = np.where(statistic > 0.0, upper, lower)
-    return np.minimum(np.where((far < LOG_SMALL) & (mean > 0.0), far, near), 0.0)
+    unit = unit[:, 0]
+    log_mean = np.log(np.maximum(mean, SMALLEST)) + unit
+    far = -log_mean - np.log(np.pi)
+    with np.errstate(over="ignore"):
+        statistic = mean * np.exp(unit)
+    above = np.arctan2(1.0, statistic) / np.pi
+    below = np.arctan2(1.0, -statistic) / np.pi
+    near = np.where(statistic > 0.0, np.log(np.maximum(above, SMALLEST)), np.log1p(-np.minimum(below, 0.5)))
+    combined: Array = np.minimum(np.where(far < LOG_SMALL, far, near), 0.0)
+    return combined
 
 
 def benjamini_hochberg(logp: Array) -> Array:
     """Natural log of the adjusted p of ascending ``logp`` (n,): the reverse cumulative minimum of p n/i."""
     n = len(logp)
     scaled = logp + np.log(n) - np.log(np.arange(1, n + 1)) if n else logp
-    return np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 0.0)
+    adjusted: Array = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 0.0)
+    return adjusted

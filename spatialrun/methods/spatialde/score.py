@@ -42,7 +42,7 @@ def score_block(
     min_counts
         Genes with fewer counts are not tested (``negative_binomial``; for ``normal`` constant ones are not).
     null_model
-        (m, α), (G,) each, in place of the fit; (mean, variance) for ``normal``. With ``statistic='reference'`` only.
+        (m, α), (G,) each, in place of the fit; (mean, variance) for ``normal``. ``statistic='reference'`` only.
 
     Returns
     -------
@@ -108,14 +108,16 @@ def _null(
     """Totals (G,), indices of the tested genes, and the null models."""
     indptr, spot, y = columns
     gene = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    total = np.bincount(gene, y, len(indptr) - 1)
+    total: Array = np.bincount(gene, y, len(indptr) - 1).astype(np.float64)
     if setup["obs_dist"][0] == "normal":
         null.check_values(y)
-        given = None if null_model is None else tuple(np.asarray(part, np.float64) for part in null_model)
-        fit = null.fit_normal(indptr, y, len(setup["size"])) if given is None else null.normal(*given)
-        return total, np.flatnonzero(np.isfinite(fit.scale)), fit
+        if null_model is None:
+            fit = null.fit_normal(indptr, y, len(setup["size"]))
+        else:
+            fit = null.normal(*(np.asarray(part, np.float64) for part in null_model))
+        return total, np.flatnonzero(np.isfinite(fit.scale)).astype(np.int64), fit
     null.check_counts(y)
-    tested = np.flatnonzero(total >= max(min_counts, 1))
+    tested = np.flatnonzero(total >= max(min_counts, 1)).astype(np.int64)
     if null_model is not None:
         m, alpha = (np.asarray(part, np.float64) for part in null_model)
         return total, tested, null.negative_binomial(m * setup["size_mean"], alpha)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ def leading_features(F: Array) -> Array:
 
 
 def group_edges(rank: int) -> list[int]:
-    """Borders of the groups of ``rank`` eigenvalues in descending order: 1, 1, 1, 1, 1, 1, 2, 2, 4, 4, 8, 8 ..."""
+    """Borders of groups of ``rank`` descending eigenvalues, of sizes 1, 1, 1, 1, 1, 1, 2, 2, 4, 4, 8, 8 ..."""
     edges = [0]
     size, repeat = 1, SINGLE
     while edges[-1] < rank:
@@ -44,7 +46,7 @@ def grouped_spectrum(F: Array, W: Array, c: float) -> tuple[Array, Array]:
     shift = c * (S1 - (W * W).sum() / S1) / (len(W) - 1)
     edges = group_edges(rank)
     groups, counts = np.zeros(N_GROUPS), np.zeros(N_GROUPS)
-    for j, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for j, (start, stop) in enumerate(pairwise(edges)):
         groups[j], counts[j] = values[start:stop].mean() - shift, stop - start
     groups[len(edges) - 1], counts[len(edges) - 1] = -shift, len(W) - 1 - rank
     return groups / np.sqrt(0.5 * (counts * groups**2).sum()), counts

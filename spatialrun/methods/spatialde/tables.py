@@ -1,6 +1,6 @@
-"""What a kernel's score needs beside Q, tabulated over t: mean, information, third cumulant, spectrum.
+"""Mean and information of a kernel's score over the family of weights.
 
-All at scale m/(1 + a) = 1, that is with W = h_t(s): e scales with the first power of m/(1 + a), I with the second.
+All at scale m/(1 + a) = 1, that is with W = h_t(s): e goes with the first power of m/(1 + a), I with the second.
 """
 
 from __future__ import annotations

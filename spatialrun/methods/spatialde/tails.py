@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from spatialrun.methods.spatialde.gamma import log_upper_gamma
 from spatialrun.methods.spatialde.jit import Array, Ints, kernel
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -18,6 +19,7 @@ SQRT_HALF_PI = math.sqrt(0.5 * math.pi)
 CENTRE = 1e-3  # |w| below which 1/u - 1/w is taken at its limit
 ITERATIONS = 60
 PRECISION = 1e-13
+LARGEST_SPREAD = 3.0
 
 
 @kernel
@@ -78,11 +80,15 @@ def saddlepoint(x: float, ratio: Array, half: Array) -> float:
 
 @kernel
 def log_tail(x: float, values: Array, counts: Array, spread: float) -> float:
-    """log P(X >= x), X = Σ_k λ_k (χ²(n_k) - n_k)/2 with eigenvalues ``values`` and multiplicities ``counts``.
+    """Natural log of P(X >= x), X = Σ_k λ_k (χ²(n_k) - n_k)/2 with λ = ``values`` and n = ``counts``.
 
-    ``spread`` κ >= 1 puts the same variance on fewer, larger eigenvalues (λ κ, n/κ²), which multiplies the skewness
-    by κ: K_κ(s) = K(κ s)/κ², so that w and u are those of κ x divided by κ.
+    ``spread`` κ >= 1 puts the same variance on fewer, larger eigenvalues (λ κ, n/κ²), which multiplies the
+    skewness by κ: K_κ(s) = K(κ s)/κ², so that w and u are those of κ x divided by κ. Where that would leave the largest
+    eigenvalue a small fraction of a degree of freedom, a gamma distribution of the same skewness stands in.
     """
+    skewness = spread * (counts * values**3).sum()
+    if spread > LARGEST_SPREAD:
+        return log_upper_gamma(4.0 / skewness**2, 4.0 / skewness**2 + 2.0 * x / skewness)
     first = 0
     for k in range(len(values)):
         if values[k] > values[first]:
@@ -95,16 +101,15 @@ def log_tail(x: float, values: Array, counts: Array, spread: float) -> float:
     if not y > 0.0:
         return 0.0
     s = (1.0 - y) / top
-    exponent, variance, third = s * target, 0.0, 0.0
+    exponent, variance = s * target, 0.0
     for k in range(len(values)):
         d = 1.0 - ratio[k] + ratio[k] * y
         exponent += 0.5 * counts[k] * math.log(d) + half[k] * s
         variance += half[k] * values[k] / (d * d)
-        third += 2.0 * half[k] * values[k] * values[k]
     w = math.sqrt(max(2.0 * exponent, 0.0)) / spread
     u = abs(s) * math.sqrt(variance) / spread
     if w < CENTRE:
-        return math.log(0.5 - (x + third * spread / 6.0) * math.exp(-LOG_SQRT_2PI))
+        return math.log(0.5 - (x + skewness / 6.0) * math.exp(-LOG_SQRT_2PI))
     ratio_to_density = mills(w) + 1.0 / u - 1.0 / w
     log_one_side = -0.5 * w * w - LOG_SQRT_2PI + math.log(ratio_to_density)
     if s > 0.0:

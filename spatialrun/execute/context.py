@@ -93,10 +93,10 @@ class TaskContext:
         self.temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.{target.name}")
         return self.temporary
 
-    def publish(self) -> Path | None:
+    def publish(self) -> Path:
         """Give the exported file its name."""
         if self.temporary is None or self._spec.destination is None:
-            return None
+            raise TaskError("task.outputs", f"{self._spec.uses} returned a file that it had not asked for")
         target = Path(self._spec.destination)
         try:
             self.temporary.replace(target)

@@ -142,18 +142,24 @@ class _Runner:
 
     def _written(self, attempt: Attempt, outputs: Outputs) -> dict[str, ObjectRef]:
         """Write the outputs, folders and exports; refuse any that was not declared, or is missing."""
-        refs = {port: attempt.seal_folder(port) for port in self.context.folders}
-        exported = self.context.publish()
-        if exported is not None:
-            digest = self.store.sources.digest({"file": exported})
-            meta = {"size": exported.stat().st_size}
-            exports = [port for port in self.spec.writes if port not in outputs and port not in refs]
-            refs |= {port: ObjectRef(digest, "", "export", meta) for port in exports}
+        refs: dict[str, ObjectRef] = {}
         for port, value in outputs.items():
-            if port in self.spec.writes:
+            if port not in self.spec.writes:
+                continue
+            if port in self.context.folders:
+                refs[port] = attempt.seal_folder(port)
+            elif isinstance(value, Path):
+                refs[port] = self._exported()
+            else:
                 refs[port] = attempt.write(port, value)
-        _check_ports(self.spec, {*refs, *outputs})
+        _check_ports(self.spec, set(outputs))
         return refs
+
+    def _exported(self) -> ObjectRef:
+        """Give the exported file its name; it stays outside the store, which keeps its digest."""
+        path = self.context.publish()
+        digest = self.store.sources.digest({"file": path})
+        return ObjectRef(digest, "", "export", {"size": path.stat().st_size})
 
 
 def _check_ports(spec: TaskSpec, found: set[str]) -> None:

@@ -209,10 +209,10 @@ class Context(Protocol):
         """Report progress."""
 
     def folder(self, port: str) -> Path:
-        """Return the empty folder that becomes the value of a ``files`` output."""
+        """Return the empty folder to fill for a ``files`` output; the step returns it as the port's value."""
 
     def file(self, port: str) -> Path:
-        """Return the path at which an ``exports`` output is to be written."""
+        """Return the path at which to write an ``exports`` output; the step returns it as the port's value."""
 
 
 class Step(ABC):

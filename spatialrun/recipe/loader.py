@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spatialrun.errors import RecipeError, RecipeErrors, SpatialrunError
+from spatialrun.recipe.composer import MAX_BYTES, compose
 from spatialrun.recipe.model import Recipe
-from spatialrun.recipe.nodes import MAX_BYTES, MapNode, ScalarNode, compose, describe
+from spatialrun.recipe.nodes import MapNode, describe, is_null
 from spatialrun.recipe.overrides import apply_overrides
 from spatialrun.recipe.problems import Problems
-from spatialrun.recipe.reader import Catalogue, Reader
+from spatialrun.recipe.reader import Reader
 from spatialrun.recipe.source import Source
+from spatialrun.recipe.steps import Catalogue
 
 
 def load(
@@ -136,7 +138,7 @@ def _check(
         problems.include(problem)
         return None, list(problems)
     if not isinstance(root, MapNode):
-        empty = isinstance(root, ScalarNode) and root.value is None
+        empty = is_null(root)
         what = "the recipe is empty" if empty else f"a recipe is a mapping of keys, found {describe(root)}"
         hint = "it starts with 'spatialrun: 1', then 'store', 'samples' and 'steps'"
         problems.add("recipe.syntax", what, root.mark, hint=hint)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from spatialrun.errors import RecipeError
+from spatialrun.recipe.composer import compose
 from spatialrun.recipe.ids import step_ids
 from spatialrun.recipe.keys import RECIPE_KEYS, STEP_KEYS
-from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, compose, describe
+from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null
 from spatialrun.recipe.problems import Problems, choices, unknown
 from spatialrun.recipe.source import Mark, Source
 
@@ -89,7 +90,7 @@ class Override:
         # `p2: outs` is short for `p2: {path: outs}`; spell it out where a key of the sample is to be set.
         if isinstance(samples, MapNode) and (length := _longest(keys, samples.entries)) < len(keys):
             entry = samples.entries.get(".".join(keys[:length]))
-            if entry and isinstance(entry.value, ScalarNode) and entry.value.value is not None:
+            if entry and isinstance(entry.value, ScalarNode) and not is_null(entry.value):
                 full = MapNode(entry.value.mark, MappingProxyType({"path": entry}))
                 samples = samples.with_entry(".".join(keys[:length]), replace(entry, value=full))
         return self._put(samples, keys)
@@ -98,7 +99,7 @@ class Override:
         """Return ``node`` with the value put under ``keys``, making the mappings that lead to it."""
         if not keys:
             return self.value
-        if node is None or (isinstance(node, ScalarNode) and node.value is None):
+        if node is None or is_null(node):
             node = MapNode(self.mark, MappingProxyType({}))
         if not isinstance(node, MapNode):
             raise _error(f"'{keys[0]}' cannot be set in {describe(node)}", self.mark, "set the whole value")

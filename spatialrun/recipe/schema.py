@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from spatialrun.recipe.keys import FORMAT, RECIPE_KEYS, RESERVED_SAMPLE_KEYS, SAMPLE_KEYS, STEP_KEYS
-from spatialrun.recipe.reader import Catalogue
+from spatialrun.recipe.steps import Catalogue
 from spatialrun.steps.contract import Step
 
 Schema = dict[str, Any]

@@ -1,7 +1,7 @@
 import pytest
 
+from spatialrun.recipe.composer import compose
 from spatialrun.recipe.ids import step_ids
-from spatialrun.recipe.nodes import compose
 from spatialrun.recipe.problems import Problems
 from spatialrun.recipe.source import Source
 

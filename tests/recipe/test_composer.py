@@ -5,7 +5,8 @@ import math
 import pytest
 
 from spatialrun.errors import RecipeError
-from spatialrun.recipe.nodes import MAX_DEPTH, MAX_NODES, ListNode, MapNode, ScalarNode, compose, describe
+from spatialrun.recipe.composer import MAX_DEPTH, MAX_NODES, compose
+from spatialrun.recipe.nodes import ListNode, MapNode, ScalarNode, describe
 from spatialrun.recipe.problems import Problems
 from spatialrun.recipe.source import Source
 

@@ -14,8 +14,11 @@ from spatialrun.methods.spatialde.score_kernels import third_moments
 
 Array = NDArray[np.float64]
 
-# Largest diagonal element of K - F F' (K has unit diagonal): its share of Q and e, at most.
-RESIDUAL = 1e-9
+# Largest diagonal element of K - F F' (K has unit diagonal). What is left of a long kernel lies along few smooth
+# directions, which a gene may follow; what is left of a local one is spread over as many directions as spots.
+RESIDUAL = 1e-13
+RESIDUAL_LOCAL = 1e-9
+LOCAL = 40.0  # a kernel is local while Σ_j K_ij² is on average below this: it correlates so many neighbours
 
 
 class Gram(Protocol):
@@ -41,15 +44,18 @@ class Gram(Protocol):
         """F (N, R) with F F' = K, the columns that hold most of K first."""
 
 
-def gram(kernel: Kernel, coordinates: Array) -> Gram:
-    """The kernel matrix over ``coordinates`` (N, 2), in the form that suits its rank."""
+def gram(kernel: Kernel, coordinates: Array, *, centred: bool = True) -> Gram:
+    """The kernel matrix over ``coordinates`` (N, 2), in the form that suits its rank.
+
+    ``centred`` moves the origin of ``linear`` to the spots' mean: a shift adds to x·x' only what the null model's
+    mean takes out again, save in the Frobenius form of the information.
+    """
     if kernel.kind == "SE":
         return DenseGram(squared_exponential(coordinates, kernel.lengthscale))
     if kernel.kind == "PER":
         phase = coordinates.sum(axis=1) * (2.0 * np.pi / kernel.lengthscale)
         return LowRankGram(np.column_stack([np.cos(phase), np.sin(phase)]))
-    # A shift of the origin adds to x·x' only what the null model's mean takes out again.
-    return LowRankGram(coordinates - coordinates.mean(axis=0))
+    return LowRankGram(coordinates - coordinates.mean(axis=0) if centred else coordinates)
 
 
 def squared_exponential(coordinates: Array, lengthscale: float) -> Array:
@@ -85,8 +91,10 @@ class DenseGram:
         return third_moments(self.K, W, g)
 
     def features(self) -> Array:
-        """Pivoted Cholesky down to a residual diagonal of ``RESIDUAL``; K itself is overwritten."""
-        factor, pivots, rank, _ = lapack.dpstrf(self.K.T, lower=1, tol=RESIDUAL, overwrite_a=1)
+        """Pivoted Cholesky down to a small residual diagonal; K itself is overwritten."""
+        neighbours = np.vdot(self.K, self.K) / len(self.K)
+        tolerance = RESIDUAL_LOCAL if neighbours < LOCAL else RESIDUAL
+        factor, pivots, rank, _ = lapack.dpstrf(self.K.T, lower=1, tol=tolerance, overwrite_a=1)
         F = np.empty((len(factor), rank))
         F[pivots - 1] = np.tril(factor[:, :rank])
         return F

@@ -147,11 +147,10 @@ class _Description:
 
 
 def _describe(kernel: Kernel, x: Array, size: Array, table: Family, reference: bool) -> _Description:
-    K = gram(kernel, x)
+    K = gram(kernel, x, centred=not reference)
     moment = moments(K, table.h, frobenius=reference)
     mean_share = moment.E / (K.diagonal @ table.h)
-    spread = moment.J * len(x) / moment.E**2
-    usable = bool(min(mean_share.min(), spread.min()) > USABLE)
+    usable = bool((mean_share > USABLE).all() and (moment.J * len(x) > USABLE * moment.E**2).all())
     t = table.axis.nodes(SHAPE_NODES)
     h = weights_shape(t, size)
     # The third moment of v is W (1 + 2 α μ)/(1 + α μ), and 1/(1 + α μ) = (1 - t)/((1 - t) + t s).

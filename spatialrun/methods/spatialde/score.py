@@ -12,7 +12,12 @@ from spatialrun.errors import UsageError
 from spatialrun.methods.spatialde import null
 from spatialrun.methods.spatialde.family import Axis, interpolation
 from spatialrun.methods.spatialde.gamma import scaled_chi2_log_tails
-from spatialrun.methods.spatialde.score_kernels import quadratic_forms, residual_columns
+from spatialrun.methods.spatialde.score_kernels import (
+    interpolated,
+    quadratic_forms,
+    residual_columns,
+    residual_moments,
+)
 from spatialrun.methods.spatialde.tails import mixture_log_tails
 
 Array = NDArray[np.float64]
@@ -63,39 +68,42 @@ def score_block(
         raise UsageError("usage", "a null model can be given to the reference statistic alone")
     columns = _kept_entries(setup, indptr, indices, data)
     total, tested, fit = _null(setup, columns, min_counts, null_model)
-    ends, spot, y = columns
-    scale = np.full(len(total), np.nan)
-    scale[tested] = fit.scale[tested]
+    scale = np.full((len(total), 1), np.nan)
+    scale[tested, 0] = fit.scale[tested]
 
     axis = Axis(*setup["axis"])
     position = np.zeros(len(total))
     position[tested] = axis.locate(fit.a[tested])
     at = interpolation(position, setup["basis"].shape[0])
-    basis = np.einsum("gt,tb->gb", at, setup["basis"])
-    residuals = residual_columns(ends, spot, y, setup["size"], fit.a, fit.factor, fit.shift, basis, tested)
-    Q = quadratic_forms(
-        *residuals[:3], setup["features"], setup["feature_kernel"], len(setup["usable"]), tested
-    )
-    Q[np.isnan(scale)] = np.nan
-    e = scale[:, None] * np.einsum("gt,kt->gk", at, setup["mean"])
-    information = scale[:, None] ** 2 * np.einsum("gt,kt->gk", at, setup["information"])
+    basis = interpolated(at, np.ascontiguousarray(setup["basis"].T))
+    residuals = residual_columns(*columns, setup["size"], fit.a, fit.factor, fit.shift, basis, tested)
+    Q = quadratic_forms(*residuals, setup["features"], setup["feature_kernel"], len(setup["usable"]), tested)
+    Q[np.isnan(scale[:, 0])] = np.nan
+    e = scale * interpolated(at, setup["mean"])
+    information = scale**2 * interpolated(at, setup["information"])
     if reference:
         logp = scaled_chi2_log_tails(Q, e, information)
     else:
-        shares = np.einsum("gt,kt->gk", at, setup["diagonal_share"])
-        x, excess, shape_at = _standardised(setup, fit, position, residuals[3], Q - e, information, shares)
+        shares = interpolated(at, setup["diagonal_share"])
+        shape_at = interpolation(position, setup["spectrum"].shape[1])
+        third = interpolated(shape_at, setup["third"])
+        gauss = setup["gauss_size"], setup["gauss_weight"]
+        moments = residual_moments(
+            *columns, setup["size"], fit.a, fit.scale, fit.factor, fit.shift, *gauss, tested
+        )
+        x, excess = standardised(Q - e, information, shares, third, moments)
         logp = mixture_log_tails(x, shape_at, setup["spectrum"], setup["multiplicity"], excess, tested)
     logp[:, ~setup["usable"]] = np.nan
     return {
         "total": total,
-        "n_nonzero": np.diff(ends),
+        "n_nonzero": np.diff(columns[0]),
         "m": fit.m / setup["size_mean"] if setup["obs_dist"][0] == "negative_binomial" else fit.m,
         "alpha": fit.alpha,
         "Q": Q,
         "e": e,
         "I": information,
         "log10p": logp / LN10,
-        "tested": ~np.isnan(scale),
+        "tested": ~np.isnan(scale[:, 0]),
     }
 
 
@@ -125,40 +133,26 @@ def _null(
     return total, tested, null.fit_negative_binomial(indptr, spot, y, setup["size"], gauss, tested)
 
 
-def _standardised(
-    setup: Setup,
-    fit: null.NullFit,
-    position: Array,
-    powers: Array,
-    deviation: Array,
-    information: Array,
-    shares: Array,
-) -> tuple[Array, Array, Array]:
-    """What the tails need: x (G, K), its third cumulant beyond the eigenvalues' (G, K), interpolation (G, S).
+def standardised(
+    deviation: Array, information: Array, shares: Array, third: Array, moments: Array
+) -> tuple[Array, Array]:
+    """Scale Q - e for the tails: x (G, K), and its third cumulant beyond that of the eigenvalues (G, K).
 
-    Three departures from the plain score Q - e, each measured on permuted spots:
+    Three departures from the plain score, each measured on permuted spots:
 
     - Q - c (v'v - tr P)/2 is tested, c = I_th/I_hh. The diagonal part of the quadratic form says how variable the
       gene is, not where; its variance depends on fourth moments that no null fit gets right.
     - What is left is a sum over pairs of spots, Σ_{i<j} K_ij v_i v_j. Its variance is proportional to
-      (v'v)² - Σ v⁴, and takes that from the gene itself: the model's value, S1² - S2, holds I.
+      (v'v)² - Σ v⁴, and takes that from the gene itself: I holds the model's value, S1² - S2.
     - The pairs add Σ_{i<j} K_ij³ E v_i³ E v_j³ to the third cumulant of a Gaussian v: few counts meeting in a few
       pairs of neighbours. Its scale is the gene's own (Σ v³)² - Σ v⁶.
     """
-    s, weight = setup["gauss_size"], setup["gauss_weight"]
-    a = fit.a[:, None]
-    h = (1.0 + a) * s / (1.0 + a * s)
-    W = fit.scale[:, None] * h
-    S1, S2 = W @ weight, (W * W) @ weight
-    v2, v3, v4, v6 = (powers[:, j] + (-fit.shift) ** p * (h**p @ weight) for j, p in enumerate((2, 3, 4, 6)))
-    ratio = np.maximum(v2 * v2 - v4, 0.0) / (S1 * S1 - S2)
-    variance = information * ratio[:, None]
+    S1, S2, v2, v3, v4, v6 = moments.T[:, :, None]
+    variance = information * np.maximum(v2 * v2 - v4, 0.0) / (S1 * S1 - S2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        x = (deviation - 0.5 * shares * (v2 - (S1 - S2 / S1))[:, None]) / np.sqrt(variance)
-        at = interpolation(position, setup["spectrum"].shape[1])
-        pairs = np.maximum(v3 * v3 - v6, 0.0)[:, None]
-        excess = np.maximum(np.einsum("gs,ks->gk", at, setup["third"]), 0.0) * pairs / variance**1.5
-    return x, excess, at
+        x = (deviation - 0.5 * shares * (v2 - (S1 - S2 / S1))) / np.sqrt(variance)
+        excess = np.maximum(third, 0.0) * np.maximum(v3 * v3 - v6, 0.0) / (variance * np.sqrt(variance))
+    return x, excess
 
 
 def _kept_entries(

@@ -52,42 +52,91 @@ def residual_columns(
     shift: Array,
     basis: Array,
     tested: Ints,
-) -> tuple[Ints, Ints, Array, Array]:
-    """Residuals v = factor y/(1 + a s) - shift h_t(s) as sparse columns, and what makes up their moments.
+) -> tuple[Ints, Ints, Array]:
+    """Residuals v = factor y/(1 + a s) - shift h_t(s) as sparse columns: indptr, rows, values.
 
-    Rows beyond the N spots stand for the functions ψ_b of h_t = Σ φ_b ψ_b, with ``basis`` (G, B) = φ_b: a
-    column is as short as the gene has counts. Returns indptr, rows, values, and (G, 4): what the spots with
-    counts add to Σ v^p, p = 2, 3, 4, 6, beyond the (-shift h)^p that every spot has.
+    Rows beyond the N spots stand for the functions ψ_b of h_t = Σ φ_b ψ_b, with ``basis`` (G, B) = φ_b: a column
+    is as short as the gene has counts.
     """
-    n_genes, n_spots, n_basis = len(indptr) - 1, len(size), basis.shape[1]
-    ends = np.zeros(n_genes + 1, np.int64)
+    n_spots, n_basis = len(size), basis.shape[1]
+    ends = np.zeros(len(indptr), np.int64)
     for g in tested:
         ends[g + 1] = indptr[g + 1] - indptr[g] + n_basis
-    for g in range(n_genes):
+    for g in range(len(indptr) - 1):
         ends[g + 1] += ends[g]
     rows = np.empty(ends[-1], np.int64)
     values = np.empty(ends[-1])
-    powers = np.zeros((n_genes, 4))
     for g in tested:
         k = ends[g]
         for i in range(indptr[g], indptr[g + 1]):
-            s = size[spot[i]]
-            depth = 1.0 / (1.0 + a[g] * s)
-            z = factor[g] * y[i] * depth
-            w = shift[g] * (1.0 + a[g]) * s * depth
-            v2, w2 = (z - w) * (z - w), w * w
-            powers[g, 0] += v2 - w2
-            powers[g, 1] += v2 * (z - w) + w2 * w
-            powers[g, 2] += v2 * v2 - w2 * w2
-            powers[g, 3] += v2 * v2 * v2 - w2 * w2 * w2
             rows[k] = spot[i]
-            values[k] = z
+            values[k] = factor[g] * y[i] / (1.0 + a[g] * size[spot[i]])
             k += 1
         for b in range(n_basis):
             rows[k] = n_spots + b
             values[k] = -shift[g] * basis[g, b]
             k += 1
-    return ends, rows, values, powers
+    return ends, rows, values
+
+
+@kernel
+def residual_moments(
+    indptr: Ints,
+    spot: Ints,
+    y: Array,
+    size: Array,
+    a: Array,
+    scale: Array,
+    factor: Array,
+    shift: Array,
+    nodes: Array,
+    weights: Array,
+    tested: Ints,
+) -> Array:
+    """Σ W, Σ W², Σ v², Σ v³, Σ v⁴, Σ v⁶ over all spots, (G, 6), NaN where not tested.
+
+    Spots without counts have v = -shift h_t(s): their part is that of all spots, over the Gauss nodes of s,
+    less that of the spots with counts.
+    """
+    out = np.full((len(indptr) - 1, 6), np.nan)
+    for g in tested:
+        W1, W2, v2, v3, v4, v6 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for q in range(len(nodes)):
+            h = (1.0 + a[g]) * nodes[q] / (1.0 + a[g] * nodes[q])
+            W = scale[g] * h
+            v = -shift[g] * h
+            square = weights[q] * v * v
+            W1 += weights[q] * W
+            W2 += weights[q] * W * W
+            v2 += square
+            v3 += square * v
+            v4 += square * v * v
+            v6 += square * v * v * v * v
+        for i in range(indptr[g], indptr[g + 1]):
+            depth = 1.0 / (1.0 + a[g] * size[spot[i]])
+            w = -shift[g] * (1.0 + a[g]) * size[spot[i]] * depth
+            v = factor[g] * y[i] * depth + w
+            square, absent = v * v, w * w
+            v2 += square - absent
+            v3 += square * v - absent * w
+            v4 += square * square - absent * absent
+            v6 += square * square * square - absent * absent * absent
+        out[g] = W1, W2, v2, v3, v4, v6
+    return out
+
+
+@kernel
+def interpolated(at: Array, table: Array) -> Array:
+    """Values (G, K) of the functions ``table`` (K, T), with interpolation weights ``at`` (G, T).
+
+    A loop, not a matrix product: the order of its sums must not depend on how many genes a block has.
+    """
+    out = np.zeros((len(at), len(table)))
+    for g in range(len(at)):
+        for k in range(len(table)):
+            for t in range(at.shape[1]):
+                out[g, k] += at[g, t] * table[k, t]
+    return out
 
 
 @kernel

@@ -49,4 +49,5 @@ def grouped_spectrum(F: Array, W: Array, c: float) -> tuple[Array, Array]:
     for j, (start, stop) in enumerate(pairwise(edges)):
         groups[j], counts[j] = values[start:stop].mean() - shift, stop - start
     groups[len(edges) - 1], counts[len(edges) - 1] = -shift, len(W) - 1 - rank
-    return groups / np.sqrt(0.5 * (counts * groups**2).sum()), counts
+    variance = 0.5 * (counts * groups**2).sum()
+    return groups / np.sqrt(variance if variance > 0.0 else 1.0), counts

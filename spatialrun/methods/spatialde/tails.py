@@ -83,8 +83,8 @@ def log_tail(x: float, values: Array, counts: Array, spread: float) -> float:
     """Natural log of P(X >= x), X = Σ_k λ_k (χ²(n_k) - n_k)/2 with λ = ``values`` and n = ``counts``.
 
     ``spread`` κ >= 1 puts the same variance on fewer, larger eigenvalues (λ κ, n/κ²), which multiplies the
-    skewness by κ: K_κ(s) = K(κ s)/κ², so that w and u are those of κ x divided by κ. Where that would leave the largest
-    eigenvalue a small fraction of a degree of freedom, a gamma distribution of the same skewness stands in.
+    skewness by κ: K_κ(s) = K(κ s)/κ², so that w and u are those of κ x divided by κ. Where that would leave the
+    largest eigenvalue a fraction of a degree of freedom, a gamma distribution of the same skewness stands in.
     """
     skewness = spread * (counts * values**3).sum()
     if spread > LARGEST_SPREAD:
@@ -136,6 +136,7 @@ def mixture_log_tails(
         values = np.empty(len(used))
         for g in tested:
             if not np.isfinite(x[g, k]):
+                out[g, k] = 0.0  # 0/0: a gene that fits its null model exactly
                 continue
             third = 0.0
             for j in range(len(used)):

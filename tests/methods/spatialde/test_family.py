@@ -22,7 +22,9 @@ def test_nodes_end_at_both_ends_and_are_located_at_chebyshev_points() -> None:
     t = axis.nodes(9)
     assert t[0] == 0.0
     assert t[-1] == 1.0
-    np.testing.assert_allclose(axis.locate(t[:-1] / (1.0 - t[:-1])), -np.cos(np.pi * np.arange(8) / 8), atol=1e-14)
+    np.testing.assert_allclose(
+        axis.locate(t[:-1] / (1.0 - t[:-1])), -np.cos(np.pi * np.arange(8) / 8), atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.3, 1.5])
@@ -32,4 +34,6 @@ def test_gauss_nodes_sum_over_spots(spread: float) -> None:
     assert len(nodes) <= 32
     for a in (1e-3, 1.0, 1e3):
         assert weights @ np.log1p(a * nodes) == pytest.approx(np.log1p(a * size).sum(), rel=1e-13)
-        assert weights @ (nodes / (1 + a * nodes)) ** 2 == pytest.approx(((size / (1 + a * size)) ** 2).sum(), rel=1e-12)
+        assert weights @ (nodes / (1 + a * nodes)) ** 2 == pytest.approx(
+            ((size / (1 + a * size)) ** 2).sum(), rel=1e-12
+        )

@@ -25,7 +25,13 @@ def test_spots_on_a_line_and_spots_at_one_place_have_distances() -> None:
 
 @pytest.mark.parametrize(
     "x",
-    [np.full((5, 2), 3.0), np.array([[0.0, np.nan], [1.0, 1.0]]), np.zeros((0, 2)), np.zeros((1, 2)), np.zeros((4, 3))],
+    [
+        np.full((5, 2), 3.0),
+        np.array([[0.0, np.nan], [1.0, 1.0]]),
+        np.zeros((0, 2)),
+        np.zeros((1, 2)),
+        np.zeros((4, 3)),
+    ],
 )
 def test_coordinates_that_tell_nothing_apart_are_an_error(x: np.ndarray) -> None:
     with pytest.raises(DataError) as caught:

@@ -15,7 +15,15 @@ def log_likelihood(y: np.ndarray, mu: np.ndarray, alpha: float) -> float:
     if alpha == 0.0:
         return float((y * np.log(mu) - mu - gammaln(y + 1)).sum())
     n = 1.0 / alpha
-    return float((gammaln(y + n) - gammaln(n) - gammaln(y + 1) - n * np.log1p(alpha * mu) + y * np.log(alpha * mu / (1 + alpha * mu))).sum())
+    return float(
+        (
+            gammaln(y + n)
+            - gammaln(n)
+            - gammaln(y + 1)
+            - n * np.log1p(alpha * mu)
+            + y * np.log(alpha * mu / (1 + alpha * mu))
+        ).sum()
+    )
 
 
 def fit(y: np.ndarray, size: np.ndarray) -> tuple[float, float]:
@@ -34,7 +42,8 @@ def test_no_other_dispersion_is_more_likely(sample) -> None:
         m, alpha = fit(y, size)
         best = log_likelihood(y, m * size, alpha)
         for other in [0.0, *np.geomspace(1e-4, 30.0, 40), alpha * 1.01, alpha * 0.99]:
-            profile = minimize_scalar(lambda log_m, other=other: -log_likelihood(y, np.exp(log_m) * size, other), bracket=(np.log(m) - 0.1, np.log(m) + 0.1))
+            near = np.log(m) + np.array([-0.1, 0.1])
+            profile = minimize_scalar(lambda x, y=y, at=other: -log_likelihood(y, np.exp(x) * size, at), near)
             assert best >= -profile.fun - 1e-8 * abs(best)
 
 
@@ -78,7 +87,9 @@ def test_the_series_for_small_arguments_meets_the_closed_form() -> None:
         value, slope = entropy_term(x)
         step = 1e-5
         assert value == pytest.approx((np.log1p(x) - x / (1 + x)) / x**2, rel=1e-12)
-        assert slope == pytest.approx((entropy_term(x + step)[0] - entropy_term(x - step)[0]) / (2 * step), rel=1e-6)
+        assert slope == pytest.approx(
+            (entropy_term(x + step)[0] - entropy_term(x - step)[0]) / (2 * step), rel=1e-6
+        )
 
 
 def test_normal_has_the_mean_and_variance_of_all_spots() -> None:

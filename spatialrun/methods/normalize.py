@@ -26,11 +26,13 @@ def to_depth(counts: csc_matrix, target_sum: float | None = 1e4) -> csc_matrix:
 
     Notes
     -----
-    As ``scanpy.pp.normalize_total``; factors are float64, so that results do not depend on the order of sums.
+    As ``scanpy.pp.normalize_total``, whose median may count empty spots too. Factors are float64: sums of counts
+    are exact, whatever their order.
     """
     from scipy.sparse import csc_matrix
 
-    total = np.bincount(counts.indices, weights=counts.data, minlength=counts.shape[0])
+    # Without any counts bincount forgets that weights are floats.
+    total = np.bincount(counts.indices, counts.data, counts.shape[0]).astype(np.float64)
     occupied = total > 0
     if target_sum is None:
         target_sum = float(np.median(total[occupied])) if occupied.any() else 1.0

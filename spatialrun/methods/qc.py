@@ -57,7 +57,8 @@ def spot_metrics(counts: csc_matrix) -> SpotMetrics:
     10.1093/bioinformatics/btw777).
     """
     n_spots = counts.shape[0]
-    total = np.bincount(counts.indices, weights=counts.data, minlength=n_spots)
+    # Without any counts bincount forgets that weights are floats.
+    total = np.bincount(counts.indices, counts.data, n_spots).astype(np.float64)
     breadth = np.bincount(counts.indices, minlength=n_spots)
     return SpotMetrics(total, breadth.astype(np.int32))
 

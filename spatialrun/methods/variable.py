@@ -12,6 +12,9 @@ from spatialrun.errors import DataError
 if TYPE_CHECKING:
     from scipy.sparse import csc_matrix
 
+FEWEST_IN_A_FIT = 4
+"""A local parabola through fewer genes is not determined; through none, the loess library crashes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Vst:
@@ -47,6 +50,13 @@ def vst(counts: csc_matrix, span: float = 0.3) -> Vst:
     import anndata
     import scanpy
 
+    varying = _n_varying(counts)
+    if int(span * varying) < FEWEST_IN_A_FIT:
+        raise DataError(
+            "data.values",
+            f"the trend of variance on mean needs more genes: {varying} vary, and each fit uses {span:g} of them",
+            hint="Raise `span`, or test more genes.",
+        )
     sample = anndata.AnnData(X=counts)
     try:
         table = scanpy.pp.highly_variable_genes(
@@ -61,6 +71,14 @@ def vst(counts: csc_matrix, span: float = 0.3) -> Vst:
         ) from error
     columns = (table[name].to_numpy(np.float64) for name in ("means", "variances", "variances_norm"))
     return Vst(*columns)
+
+
+def _n_varying(counts: csc_matrix) -> int:
+    """How many genes differ between spots."""
+    n_spots = counts.shape[0]
+    total = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
+    squares = np.asarray(counts.multiply(counts.astype(np.float64)).sum(axis=0)).ravel()
+    return int((squares * n_spots > total**2).sum())
 
 
 def rank(variability: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ STEPS = {
     "read.table": "spatialrun.steps.read:ReadTable",
     "read.visium": "spatialrun.steps.read:ReadVisium",
     "simulate.visium": "spatialrun.steps.simulate:SimulateVisium",
+    "svg.spatialde": "spatialrun.steps.svg:SvgSpatialde",
 }
 """Name of a step type to the place of its class."""
 

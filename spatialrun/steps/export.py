@@ -187,11 +187,9 @@ def _write(table: pd.DataFrame, path: Path, name: str) -> None:
         return
     import gzip
 
-    import pandas as pd
-
     separator = "\t" if name.removesuffix(".gz").endswith(".tsv") else ","
-    numbered = isinstance(table.index, pd.RangeIndex)
-    content = table.to_csv(sep=separator, index=not numbered, lineterminator="\n").encode()
+    named = table.index.name is not None
+    content = table.to_csv(sep=separator, index=named, lineterminator="\n").encode()
     # pandas would put the file's name into the archive.
     path.write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
 

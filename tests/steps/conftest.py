@@ -26,14 +26,17 @@ def uniform(*shape: int) -> np.ndarray:
 
 
 def small_slots() -> dict[str, Any]:
-    """What a reader would have written: a hexagonal array of two layers; the first 20 genes tell them apart."""
+    """What a reader would have written: a hexagonal array of two layers; the first 20 genes tell them apart.
+
+    Every second of these is high in the one layer, the others in the other, so that totals tell nothing.
+    """
     row, position = np.divmod(np.arange(N_SPOTS), 8)
     column = 2 * position + row % 2
     upper = row < 6
     # Means are fractions of powers of two, so that counts cannot depend on how a machine rounds.
-    mean = 2.0 ** (np.arange(N_GENES) % 6 - 1)[None, :] * np.where(
-        np.arange(N_GENES)[None, :] < 20, np.where(upper[:, None], 2.0, 0.25), 1.0
-    )
+    gene = np.arange(N_GENES)
+    high = upper[:, None] == (gene % 2 == 0)
+    mean = 2.0 ** (gene // 2 % 6 - 1) * np.where(gene < 20, np.where(high, 2.0, 0.25), 1.0)
     counts = np.floor(2 * mean * uniform(N_SPOTS, N_GENES) ** 2).astype(np.int32)
     counts[7] = 0
     counts[:, 59] = 0

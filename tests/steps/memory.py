@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spatialrun.slots import group_of
-from spatialrun.steps.contract import Parameters, Site, StagedStep, Step, StreamingStep
+from spatialrun.steps.contract import Parameters, Site, StagedStep, Step, StreamingStep, implicit_reads
 
 
 @dataclass
@@ -95,7 +95,7 @@ class Section:
 
     def inputs(self, step: Step, params: Parameters) -> MemoryInputs:
         site = self.site(step)
-        reads = step.reads(params, site)
+        reads = [*step.reads(params, site), *implicit_reads(step.writes(params, site))]
         assert len({read.port for read in reads}) == len(reads), "a port is used twice"
         missing = [read.slot for read in reads if not read.optional and read.slot not in self.slots]
         assert not missing, f"nothing wrote {missing}"

@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "read.h5ad": ("section.h5ad", {}),
     "read.table": ("counts.csv", {"coordinates": "places.csv", "min_spots": 1}),
     "read.visium": ("outs", {"min_counts": 10}),
+    "svg.spatialde": (None, {"n_svg": 15}),
     "simulate.visium": (None, {"n_spots": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),
 }
 """Step type to the sample's path (for readers) and its parameters."""
@@ -100,7 +101,8 @@ def summary(value: Any) -> Any:
             **sums(value.indices),
         }
     if isinstance(value, pd.Categorical):
-        return {"categories": [str(name) for name in value.categories], **sums(value.codes)}
+        names = [str(name) for name in value.categories]
+        return {"categories": names[:9], "distinct": len(names), **sums(value.codes)}
     if isinstance(value, (int, float, str)):
         return value
     array = np.asarray(value)

@@ -312,7 +312,7 @@ class StreamingStep(StagedStep):
     def blocks(self, setup: Inputs, inputs: Inputs, params: Any) -> Sequence[Block]:
         """Return the blocks; their boundaries may depend on shapes only."""
 
-    def block_memory(self, shape: Shape, params: Parameters) -> int:
+    def block_memory(self, shape: Shape, params: Any) -> int:
         """Estimate the memory in bytes of one block; the budget divided by it bounds the blocks in flight."""
         del params
         return 50_000_000 + 48 * shape.nnz

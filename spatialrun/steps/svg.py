@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("pval", "log10p", "padj", "rank", "svg", "lengthscale", "kernel", "tested", "m", "alpha")
 FEWEST_GENES, MOST_GENES = 512, 2048
+KERNELS_COMPILED = 150_000_000
+"""Memory of the compiler and what it made."""
 CELLS_PER_BLOCK = 1 << 25
 """Spots times genes of a block, between those bounds: large samples have blocks of fewer genes."""
 
@@ -95,10 +97,14 @@ class SvgSpatialde(StreamingStep):
 
     def memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
         """Two spots by spots kernels in the making, the features of all, one block, and every gene's results."""
-        making = 2 * 4 * 8 * shape.n_obs**2
+        making = 2 * 3 * 8 * shape.n_obs**2
         features = 8 * shape.n_obs * min(shape.n_obs, 3000)
-        block = 60 * shape.nnz * min(1.0, _genes_per_block(shape.n_obs) / max(1, shape.n_vars))
-        return 150_000_000 + making + features + int(block) + 1200 * shape.n_vars
+        return KERNELS_COMPILED + making + features + self.block_memory(shape, params) + 1200 * shape.n_vars
+
+    def block_memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
+        """A block's share of the counts, four times over as abundant genes come together, and its results."""
+        share = min(1.0, 4 * _genes_per_block(shape.n_obs) / max(1, shape.n_vars))
+        return 50_000_000 + int(60 * share * shape.nnz) + 4000 * _genes_per_block(shape.n_obs)
 
     def setup(self, inputs: Inputs, params: SvgSpatialdeParams, context: Context) -> Outputs:
         from spatialrun.methods import spatialde

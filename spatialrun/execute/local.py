@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from spatialrun.errors import TaskError, Where
@@ -108,13 +109,18 @@ def _run_in_worker(data: dict[str, Any]) -> TaskResult:
 
 
 def _run(spec: TaskSpec, listener: Listener) -> TaskResult:
-    """Run a task with one BLAS thread: sums are then made in one order, whatever the number of cores."""
-    from threadpoolctl import threadpool_limits
-
     from spatialrun.execute.task import run_task
 
-    with threadpool_limits(1, user_api="blas"):
+    with blas_in_one_thread():
         return run_task(spec, listener)
+
+
+def blas_in_one_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS to one thread: sums are then made in one order, whatever the number of cores."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def _relay(receive: Callable[[], Event | None], listener: Listener) -> None:

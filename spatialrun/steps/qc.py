@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from spatialrun.steps.contract import Context, Inputs, Outputs, Parameters, Step, parameter
+from spatialrun.steps.regex import Regex
 
 
 class QcMetricsParams(Parameters):
     layer: str = parameter("counts", "Layer of raw counts.")
-    mt: str = parameter(
+    mt: Regex = parameter(
         "mt-", "Regular expression at the start of mitochondrial genes' symbols, case ignored."
     )
 

@@ -21,6 +21,7 @@ from spatialrun.steps.contract import (
     Write,
     parameter,
 )
+from spatialrun.steps.regex import Regex
 
 if TYPE_CHECKING:
     from spatialrun.readers.headers import Headers
@@ -51,10 +52,10 @@ class FilterParams(Parameters):
     min_spots: int = parameter(
         0, "In how many of the kept spots a gene must have counts.", unit="spots", late=True, ge=0
     )
-    genes: str | None = parameter(
+    genes: Regex | None = parameter(
         None, "Regular expression, searched for in symbols: the genes to keep.", late=True
     )
-    exclude_genes: str | None = parameter(
+    exclude_genes: Regex | None = parameter(
         None, "Regular expression, searched for in symbols: genes to leave out.", late=True
     )
 

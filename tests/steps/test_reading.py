@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from memory import Section
+from pydantic import ValidationError
 
 from spatialrun.errors import DataError, RecipeError
 from spatialrun.steps import catalogue
@@ -49,6 +50,14 @@ def test_visium_filters_and_counts_again(unread: Unread, files: Path) -> None:
     np.testing.assert_array_equal(
         read.slots["obs/total_counts"], np.asarray(read.slots["layers/counts"].sum(axis=1)).ravel()
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [("read.visium", {"genes": "(MT-"}), ("read.table", {"exclude_genes": "["})]
+)
+def test_impossible_patterns(name: str, params: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="not a regular expression"):
+        catalogue.get(name).Params(**params)
 
 
 def test_filters_are_late(files: Path) -> None:

@@ -1,0 +1,101 @@
+"""The program: its commands in their order, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from spatialrun.cli import apply, check, plan
+
+app = typer.Typer(
+    name="spatialrun",
+    help="Declarative, cached, resumable recipes for spatial transcriptomics.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RUN, LOOK, WRITE = "Run a recipe", "Look at results", "Write a recipe"
+app.command(rich_help_panel=RUN)(check.check)
+app.command(rich_help_panel=RUN)(plan.plan)
+app.command(rich_help_panel=RUN)(apply.apply)
+
+EXIT_BUG = 1
+EXIT_INTERRUPTED = 130
+DEBUG = "SPATIALRUN_DEBUG"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from spatialrun import __version__
+
+        typer.echo(f"spatialrun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def spatialrun(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Declarative, cached, resumable recipes for spatial transcriptomics.
+
+    Start with [bold]spatialrun init DIR[/bold], which writes a recipe for the Space Ranger folders below DIR,
+    then [bold]spatialrun plan[/bold] and [bold]spatialrun apply[/bold] it.
+    """
+    del version
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code. Errors are printed, never raised."""
+    from spatialrun.errors import SpatialrunError
+
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    debug = bool(os.environ.get(DEBUG)) or "-vv" in words
+    if not debug:
+        _hush()
+    try:
+        typer.main.get_command(app).main(args=words, prog_name="spatialrun")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else EXIT_BUG
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except SpatialrunError as error:
+        if debug:
+            traceback.print_exc()
+        _print_error(error)
+        return error.exit_code
+    except Exception as problem:
+        if debug:
+            traceback.print_exc()
+        else:
+            print(f"error: {type(problem).__name__}: {problem}", file=sys.stderr)
+            print(
+                f"  help: this is a fault of spatialrun; set {DEBUG}=1 and report what it says",
+                file=sys.stderr,
+            )
+        return EXIT_BUG
+    return 0
+
+
+def _hush() -> None:
+    """Keep the libraries' warnings to developers from users; the workers inherit the environment."""
+    warnings.simplefilter("ignore")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+
+
+def _print_error(error: Exception) -> None:
+    from spatialrun.cli.console import err
+    from spatialrun.cli.failure import print_error
+    from spatialrun.errors import SpatialrunError
+
+    assert isinstance(error, SpatialrunError)
+    print_error(err(), error)

@@ -1,0 +1,91 @@
+"""``spatialrun apply``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spatialrun.cli.options import Overrides, Recipe
+
+if TYPE_CHECKING:
+    from spatialrun.api import LoadedRecipe
+    from spatialrun.cli.progress import Reporter
+
+EXIT_INTERRUPTED = 130
+
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, metavar="N", help="How many cores to use; all by default."),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory", metavar="SIZE", help="What the run may use (6GB); 70% of what is free by default."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="Show the steps' log lines; -vv: tracebacks too.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per event and line.")]
+
+
+def apply(
+    recipe: Recipe,
+    set: Overrides = None,
+    jobs: Jobs = None,
+    memory: Memory = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+    json: Json = False,
+) -> None:
+    """Bring the store up to date with a recipe: compute what is not cached.
+
+    May be stopped at any time: what was done is kept, and the next run goes on from there.
+
+    [dim]spatialrun apply recipe.yaml -j 4 --memory 6GB[/dim]
+    """
+    from spatialrun.api import load
+    from spatialrun.cli.console import err, out, print_line
+    from spatialrun.cli.failure import print_warnings
+    from spatialrun.cli.progress import Tally
+    from spatialrun.cli.render_outcome import print_errors, print_outcome
+    from spatialrun.errors import TaskError
+    from spatialrun.execute import memory as amounts
+    from spatialrun.execute.apply import Options
+
+    given = {"jobs": jobs, "memory": amounts.parse(memory) if memory else None}
+    options = Options(**{name: value for name, value in given.items() if value is not None})
+    loaded = load(recipe, set or ())
+    tally = Tally(_reporter(loaded, quiet=quiet, verbose=bool(verbose), json=json))
+    try:
+        with tally:
+            outcome = loaded.apply(options, tally)
+    except KeyboardInterrupt:
+        print_line(err(), "\ninterrupted: what was done is kept; apply again to go on")
+        # Workers may still hold the exit up; there is nothing left that they could add.
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    print_warnings(err(), tally.warnings)
+    if not (quiet or json):
+        print_outcome(out(), loaded, outcome, tally)
+    if outcome.errors:
+        print_errors(err(), outcome)
+        raise typer.Exit(TaskError.exit_code)
+
+
+def _reporter(loaded: LoadedRecipe, *, quiet: bool, verbose: bool, json: bool) -> Reporter:
+    from spatialrun.cli.console import err
+    from spatialrun.cli.progress import JsonLines, PlainLines, Silent
+
+    if json:
+        return JsonLines()
+    if quiet:
+        return Silent()
+    console = err()
+    if console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI"):
+        from spatialrun.cli.live import LiveBoard
+
+        return LiveBoard(console, loaded.graph.tasks, verbose=verbose)
+    return PlainLines(console, verbose=verbose)

@@ -1,0 +1,23 @@
+"""Arguments and options that several commands take, worded once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe: a YAML file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change the recipe for this time: steps.svg.with.n_svg=800, samples.p2.path=outs. May be repeated.",
+    ),
+]
+Store = Annotated[
+    str, typer.Argument(metavar="STORE", help="A store's folder, or the recipe whose store is meant.")
+]
+Sample = Annotated[str, typer.Argument(metavar="SAMPLE", help="A sample's name.")]
+RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="Which run; the newest by default.")]
+Json = Annotated[bool, typer.Option("--json", help="Print data for machines.")]

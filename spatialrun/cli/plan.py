@@ -1,0 +1,51 @@
+"""``spatialrun plan``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from spatialrun.cli.options import Json, Overrides, Recipe
+
+
+class Notation(StrEnum):
+    """How to write a graph."""
+
+    mermaid = "mermaid"
+    dot = "dot"
+
+
+Graph = Annotated[Notation | None, typer.Option("--graph", help="Print the steps as a diagram instead.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Give every task a line, also those that are alike.")
+]
+
+
+def plan(
+    recipe: Recipe,
+    set: Overrides = None,
+    graph: Graph = None,
+    verbose: Verbose = False,
+    json: Json = False,
+) -> None:
+    """Say what apply would do, and why. Computes and changes nothing.
+
+    [dim]spatialrun plan recipe.yaml --set steps.svg.with.n_svg=800[/dim]
+    """
+    from spatialrun.api import load
+    from spatialrun.cli import render_plan
+    from spatialrun.cli.console import out
+
+    loaded = load(recipe, set or ())
+    planned = loaded.plan()
+    if graph is not None:
+        from spatialrun.plan import diagram
+
+        draw = diagram.mermaid if graph is Notation.mermaid else diagram.dot
+        typer.echo(draw(planned), nl=False)
+    elif json:
+        typer.echo(render_plan.as_json(planned, store=loaded.store_url))
+    else:
+        render_plan.print_plan(out(), planned, each=verbose)

@@ -1,0 +1,103 @@
+"""What an ``apply`` made, and where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from spatialrun.api import LoadedRecipe
+from spatialrun.cli import words
+from spatialrun.cli.console import print_columns, print_line
+from spatialrun.cli.failure import error_lines
+from spatialrun.cli.progress import Tally
+from spatialrun.execute.apply import Outcome
+from spatialrun.slots import COHORT, group_of, name_of
+from spatialrun.store.runs import Run
+
+MOST_PLACES = 12
+"""Figures or exports that are named one by one."""
+RANK = ".rank"
+
+
+def print_outcome(console: Console, loaded: LoadedRecipe, outcome: Outcome, tally: Tally) -> None:
+    """Print how a run ended, what it made, and what to do next."""
+    run, store = outcome.run, words.place(loaded.store_url)
+    if not outcome.changed:
+        print_line(console, f"nothing to do: run {run.id} is up to date")
+        return
+    counts = words.listed(
+        (tally.counts.get(kind, 0), kind) for kind in ("done", "cached", "failed", "skipped")
+    )
+    print_line(console, Text.assemble(("run ", "bold"), (run.id, "bold"), f": {counts}"))
+    rows = list(_made(loaded, run, store))
+    if rows:
+        print_line(console)
+        print_columns(console, rows)
+    if not outcome.errors:
+        print_line(console)
+        print_columns(console, _next(run, store))
+
+
+def print_errors(console: Console, outcome: Outcome) -> None:
+    """Print the error of every task that failed."""
+    for error in outcome.errors:
+        print_line(console)
+        for line in error_lines(error):
+            print_line(console, line)
+
+
+def _made(loaded: LoadedRecipe, run: Run, store: str) -> Iterator[Sequence[str | Text]]:
+    folder = Path(store) / "runs" / run.id
+    figures = [
+        str(folder / "figures" / task.sample / (name_of(slot) + ref.meta["suffix"]))
+        for task in run.tasks.values()
+        for slot, ref in task.outputs.items()
+        if group_of(slot) == "figures"
+    ]
+    exports = [
+        words.place(task.destination)
+        for id, task in loaded.graph.tasks.items()
+        if task.destination and id in run.tasks and run.tasks[id].outputs
+    ]
+    yield from _places("figures", figures, str(folder / "figures"))
+    yield from _places("exports", exports, "")
+    if tables := list(_tables(run)):
+        yield from _places("tables", tables, "")
+    yield _label("view"), str(folder / "view.zarr")
+
+
+def _places(kind: str, places: Sequence[str], folder: str) -> Iterator[Sequence[str | Text]]:
+    for number, place in enumerate(places[:MOST_PLACES]):
+        yield _label("" if number else kind), place
+    if (more := len(places) - MOST_PLACES) > 0:
+        yield "", f"and {more:,} more{f' in {folder}' if folder else ''}"
+
+
+def _tables(run: Run) -> Iterator[str]:
+    """Yield the tables in ``uns``, each with the samples that have it."""
+    samples: dict[str, list[str]] = {}
+    for task in run.tasks.values():
+        for slot, ref in task.outputs.items():
+            if group_of(slot) == "uns" and ref.kind == "table":
+                samples.setdefault(name_of(slot), []).append(task.sample)
+    everyone = [name for name in run.samples if name != COHORT]
+    for name, having in samples.items():
+        yield f"{name} ({words.among(having, everyone)})"
+
+
+def _next(run: Run, store: str) -> Iterator[Sequence[str | Text]]:
+    yield _label("next"), words.command("show", store)
+    for task in run.tasks.values():
+        rank = next(
+            (name_of(slot) for slot in task.outputs if slot.startswith("var/") and slot.endswith(RANK)), None
+        )
+        if rank is not None:
+            yield "", words.command("table", store, task.sample, "var", "--sort", rank, "--head", "15")
+            return
+
+
+def _label(word: str) -> Text:
+    return Text(word, "bold")

@@ -1,0 +1,160 @@
+"""A plan in words: one line per task, or per step where its tasks are alike, and why each would run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from spatialrun.cli import words
+from spatialrun.cli.console import print_columns, print_line
+from spatialrun.cli.render_reason import reason_words
+from spatialrun.plan.identity import FINAL, stages
+from spatialrun.plan.plan import Plan, PlannedTask
+from spatialrun.slots import COHORT
+
+STYLES = {"cached": "dim", "run": "green", "pending": "yellow"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """Tasks of one step that have the same prospects."""
+
+    tasks: tuple[PlannedTask, ...]
+    status: str
+    why: str
+
+    @property
+    def step(self) -> str:
+        """The step's id."""
+        return self.tasks[0].task.id.step
+
+    @property
+    def samples(self) -> list[str]:
+        """The samples' names."""
+        return [planned.task.id.sample for planned in self.tasks]
+
+    @property
+    def memory(self) -> int | None:
+        """The largest estimate of a task, where there is one."""
+        return max((planned.memory for planned in self.tasks if planned.memory), default=None)
+
+
+def print_plan(console: Console, plan: Plan, *, each: bool = False) -> None:
+    """Print a plan as a table, with a summary line.
+
+    Parameters
+    ----------
+    console
+        Where.
+    plan
+        What to print.
+    each
+        A line for every task, rather than one for the tasks of a step that are alike.
+    """
+    rows = [_row(line, plan) for line in _lines(plan, each=each)]
+    print_columns(console, [_header(), *rows], right=(3,))
+    print_line(console)
+    print_line(console, summary(plan))
+
+
+def summary(plan: Plan) -> str:
+    """Return the last line: how many tasks, and what is to become of them."""
+    total = words.count(len(plan.tasks), "task")
+    if plan.count("cached") == len(plan.tasks):
+        return f"{total}, all cached: nothing to do"
+    counts = [
+        (plan.count("cached"), "cached"),
+        (plan.count("run"), "to run"),
+        (plan.count("pending"), "pending"),
+    ]
+    return f"{total}: {words.listed(counts)}"
+
+
+def as_json(plan: Plan, *, store: str) -> str:
+    """Return the same as data."""
+    tasks = [
+        {
+            "step": planned.task.id.step,
+            "sample": planned.task.id.sample,
+            "uses": planned.task.entry.uses,
+            "status": planned.decision.status,
+            "reasons": [
+                {"kind": reason.kind, "name": reason.name, "old": reason.old, "new": reason.new}
+                for reason in planned.decision.reasons
+            ],
+            "waits_for": [{"step": id.step, "sample": id.sample} for id in planned.decision.waits_for],
+            "cached_stages": list(planned.decision.done_stages),
+            "memory": planned.memory,
+        }
+        for planned in plan
+    ]
+    counts = {status: plan.count(status) for status in STYLES}
+    return json.dumps({"store": store, "counts": counts, "tasks": tasks}, indent=2)
+
+
+def _header() -> list[Text]:
+    return [Text(name, "bold") for name in ("task", "status", "reason", "memory")]
+
+
+def _row(line: Line, plan: Plan) -> list[Text]:
+    everyone = [name for name in plan.graph.recipe.samples if name != COHORT]
+    who = "" if line.samples == [COHORT] else words.among(line.samples, everyone)
+    style = STYLES[line.status]
+    return [
+        Text.assemble((line.step, "dim" if line.status == "cached" else "bold"), f" {who}" if who else ""),
+        Text(line.status, style),
+        Text(line.why, "dim" if line.status == "pending" else ""),
+        Text(words.size(line.memory) if line.memory else "", "dim"),
+    ]
+
+
+def _lines(plan: Plan, *, each: bool) -> list[Line]:
+    if each:
+        return [Line((planned,), planned.decision.status, why(planned)) for planned in plan]
+    alike: dict[tuple[str, str, str], list[PlannedTask]] = {}
+    for planned in _by_step(plan):
+        key = (planned.task.id.step, planned.decision.status, why(planned, folded=True))
+        alike.setdefault(key, []).append(planned)
+    return [
+        Line(tuple(tasks), status, reason if len(tasks) > 1 else why(tasks[0]))
+        for (_, status, reason), tasks in alike.items()
+    ]
+
+
+def _by_step(plan: Plan) -> Iterator[PlannedTask]:
+    """Yield the tasks step by step, the steps in the order in which they come up."""
+    for step in dict.fromkeys(planned.task.id.step for planned in plan):
+        yield from (planned for planned in plan if planned.task.id.step == step)
+
+
+def why(planned: PlannedTask, *, folded: bool = False) -> str:
+    """Say why a task runs, or what it waits for; ``folded`` leaves out the sample where it is its own."""
+    decision = planned.decision
+    if decision.status == "pending":
+        own = planned.task.id.sample
+        waits = [id.step if folded and id.sample == own else str(id) for id in decision.waits_for]
+        return _shortened(waits)
+    said = [reason_words(reason) for reason in decision.reasons]
+    return ", ".join(said) + _what_is_left(planned)
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
+
+
+def _what_is_left(planned: PlannedTask) -> str:
+    """Say which stages of a task need not run."""
+    done = planned.decision.done_stages
+    if not done:
+        return ""
+    early = [stage for stage in stages(planned.task.step) if stage != FINAL]
+    cached = _and(done)
+    return f" (only the last stage; {cached} cached)" if len(done) == len(early) else f" ({cached} cached)"
+
+
+def _and(names: Iterable[str]) -> str:
+    return " and ".join(names)

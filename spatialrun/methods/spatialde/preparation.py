@@ -72,8 +72,8 @@ def setup(
         (padded), B basis functions, T and S nodes, M groups of eigenvalues: ``format`` (1,), ``obs_dist`` (1,),
         ``statistic`` (1,), ``kernel_kind`` (K,), ``kernel_lengthscale`` (K,), ``usable`` (K,), ``keep`` (N,),
         ``size`` (n,), ``size_mean`` (1,), ``gauss_size`` and ``gauss_weight`` (<= 32,), ``axis`` (2,), ``basis``
-        (T, B), ``features`` (n + B, R), ``feature_kernel`` (R,), ``mean``, ``information`` and ``diagonal_share``
-        (K, T), ``spectrum`` (K, S, M), ``multiplicity`` (K, M), ``third`` (K, S).
+        (T, B), ``features`` (R/64, n + B, 64), ``feature_kernel`` (R,), ``mean``, ``information`` and
+        ``diagonal_share`` (K, T), ``spectrum`` (K, S, M), ``multiplicity`` (K, M), ``third`` (K, S).
 
     Raises
     ------
@@ -105,7 +105,7 @@ def setup(
         described = list(
             pool.map(lambda kernel: _describe(kernel, x, size, table, statistic == "reference"), kernels)
         )
-        features, feature_kernel = _joined_features([d.features for d in described], table.psi)
+        features, feature_kernel = _tiled_features([d.features.pop() for d in described], table.psi)
     gauss_size, gauss_weight = gauss_sizes(size)
     return {
         "format": np.array([FORMAT]),
@@ -134,9 +134,9 @@ def setup(
 
 @dataclass(frozen=True)
 class _Description:
-    """What the blocks need of one kernel; names and shapes as in the setup."""
+    """What the blocks need of one kernel; names and shapes as in the setup, ``features`` to be taken out."""
 
-    features: Array
+    features: list[Array]
     mean: Array
     information: Array
     diagonal_share: Array
@@ -164,22 +164,28 @@ def _describe(kernel: Kernel, x: Array, size: Array, table: Family, reference: b
     leading = leading_features(F)
     shapes = [grouped_spectrum(leading, h[:, j], c[j]) for j in range(SHAPE_NODES)]
     spectrum = np.array([values for values, _ in shapes])
-    return _Description(F, moment.E, moment.J, moment.c, spectrum, shapes[0][1], third, usable)
+    return _Description([F], moment.E, moment.J, moment.c, spectrum, shapes[0][1], third, usable)
 
 
-def _joined_features(parts: list[Array], psi: Array) -> tuple[Array, NDArray[np.int64]]:
-    """All kernels' features side by side, padded with zeros to whole tiles; below the spots, those of ψ."""
+def _tiled_features(parts: list[Array], psi: Array) -> tuple[Array, NDArray[np.int64]]:
+    """All kernels' features in tiles, the last one padded with zeros; below the spots, those of ψ.
+
+    ``parts`` is emptied on the way: of a large sample there is no room for the features twice.
+    """
     n_spots, n_basis = psi.shape
     owner = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
-    padding = -len(owner) % TILE
-    features = np.zeros((n_spots + n_basis, len(owner) + padding))
-    start = 0
-    for part in parts:
-        columns = slice(start, start + part.shape[1])
-        features[:n_spots, columns] = part
-        features[n_spots:, columns] = psi.T @ part
-        start = columns.stop
-    return features, np.concatenate([owner, np.zeros(padding, np.int64)])
+    n_tiles = -(-len(owner) // TILE)
+    features = np.zeros((n_tiles, n_spots + n_basis, TILE))
+    column = 0
+    while parts:
+        F = parts.pop(0)
+        below = psi.T @ F
+        for j in range(F.shape[1]):
+            tile, place = divmod(column + j, TILE)
+            features[tile, :n_spots, place] = F[:, j]
+            features[tile, n_spots:, place] = below[:, j]
+        column += F.shape[1]
+    return features, np.append(owner, np.zeros(n_tiles * TILE - len(owner), np.int64))
 
 
 def _checked_sizes(size_factors: ArrayLike | None, n_spots: int, obs_dist: ObsDist) -> Array:

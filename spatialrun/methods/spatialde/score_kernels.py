@@ -7,6 +7,7 @@ import numpy as np
 from spatialrun.methods.spatialde.jit import Array, Ints, kernel
 
 TILE = 64  # features taken at once: their rows for some thousand spots stay in the second-level cache
+row = np.uint64  # an index that is unsigned cannot count from the end, which would cost a test in every loop
 
 
 @kernel
@@ -15,29 +16,35 @@ def quadratic_forms(
 ) -> Array:
     """Q = |F'v|²/2 of every kernel, (G, n_kernels), from sparse columns ``z`` over the rows of ``features``.
 
-    ``features`` (rows, R) has R a multiple of ``TILE``; ``owner`` (R,) is each feature's kernel.
+    ``features`` (tiles, rows, ``TILE``) holds the features tile by tile; ``owner`` is each one's kernel.
     """
     Q = np.zeros((len(indptr) - 1, n_kernels))
     total = np.empty(TILE)
-    for start in range(0, features.shape[1], TILE):
-        tile = features[:, start : start + TILE]
+    for tile in range(len(features)):
+        F = features[tile]
         for g in tested:
             total[:] = 0.0
             i, end = indptr[g], indptr[g + 1]
-            # Four rows for one pass over the sums: loading and storing these is what limits the speed.
-            while i + 4 <= end:
-                a, b, c, d = tile[spot[i]], tile[spot[i + 1]], tile[spot[i + 2]], tile[spot[i + 3]]
-                za, zb, zc, zd = z[i], z[i + 1], z[i + 2], z[i + 3]
-                for j in range(TILE):
-                    total[j] += za * a[j] + zb * b[j] + zc * c[j] + zd * d[j]
-                i += 4
+            # Eight rows for one pass over the sums: to load and store these is what limits the speed.
+            while i + 8 <= end:
+                za, zb, zc, zd, ze, zf, zg, zh = (
+                    z[i], z[i + 1], z[i + 2], z[i + 3], z[i + 4], z[i + 5], z[i + 6], z[i + 7]
+                )  # fmt: skip
+                a, b, c, d = row(spot[i]), row(spot[i + 1]), row(spot[i + 2]), row(spot[i + 3])
+                e, f, h, k = row(spot[i + 4]), row(spot[i + 5]), row(spot[i + 6]), row(spot[i + 7])
+                for j in range(row(TILE)):
+                    total[j] += (
+                        (za * F[a, j] + zb * F[b, j]) + (zc * F[c, j] + zd * F[d, j])
+                        + (ze * F[e, j] + zf * F[f, j]) + (zg * F[h, j] + zh * F[k, j])
+                    )  # fmt: skip
+                i += 8
             while i < end:
-                row, value = tile[spot[i]], z[i]
-                for j in range(TILE):
-                    total[j] += value * row[j]
+                za, a = z[i], row(spot[i])
+                for j in range(row(TILE)):
+                    total[j] += za * F[a, j]
                 i += 1
             for j in range(TILE):
-                Q[g, owner[start + j]] += 0.5 * total[j] * total[j]
+                Q[g, owner[tile * TILE + j]] += 0.5 * total[j] * total[j]
     return Q
 
 

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/calibration.py [FOLDER] [--seeds 20]
 
-prints observed/expected numbers of p below 0.05, 0.01 and 0.001, pooled over the permutations, for every kernel and
-for the combined p; genes under 100 counts and genes with alpha = 0 apart. FOLDER is a Space Ranger ``outs``.
+prints observed/expected numbers of p below 0.05, 0.01 and 0.001, pooled over the permutations, for every kernel
+and for the combined p; genes under 100 counts and genes with alpha = 0 apart. FOLDER is a Space Ranger ``outs``.
 """
 
 from __future__ import annotations

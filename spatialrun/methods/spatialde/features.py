@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 # Largest diagonal element of K - F F' (K has unit diagonal). What is left of a long kernel lies along few smooth
 # directions, which a gene may follow; what is left of a local one is spread over as many directions as spots.
 RESIDUAL = 1e-13
-RESIDUAL_LOCAL = 1e-8
-LOCAL = 40.0  # a kernel is local while Σ_j K_ij² is on average below this: it correlates so many neighbours
+RESIDUAL_LOCAL = 1e-9
+LOCAL = 25.0  # a kernel is local while Σ_j K_ij² is on average below this: it correlates so many neighbours
 
 
 class Gram(Protocol):

@@ -45,7 +45,7 @@ def test_p_of_simulated_noise_is_uniform() -> None:
 
 @pytest.mark.slow
 def test_p_of_permuted_real_spots_is_uniform(data: Path) -> None:
-    """A smaller version of tests/benchmarks/calibration.py, on the section of 709 deep spots."""
+    """A smaller version of tests/benchmarks/calibration.py: 262 spots, whose depth varies ten-thousandfold."""
     adata = anndata.read_h5ad(data / "spatialde_mob_rep11" / "spatialde_mob_rep11.h5ad")
     counts = csc_matrix(adata.X)
     runs = [null_p(np.asarray(adata.obsm["spatial"], float), counts, seed) for seed in range(6)]

@@ -19,6 +19,7 @@ from spatialrun.values import FileBytes, Value
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
 DOMAIN = b"spatialrun/1"
 _CHUNK = 1 << 20
@@ -65,7 +66,8 @@ def canonical(content: Any) -> bytes:
             number = math.nan if math.isnan(content) else content + 0.0  # one NaN, and no negative zero
             return b"D" + struct.pack(">d", number)
         case str():
-            return _framed(b"S", content.encode())
+            # Names of files need not be valid text: Python keeps their odd bytes as lone surrogates.
+            return _framed(b"S", content.encode(errors="surrogatepass"))
         case bytes():
             return _framed(b"B", content)
         case Mapping():
@@ -118,10 +120,12 @@ def _value(value: Value) -> bytes:
         codes = _numbers("array", np.asarray(value.codes, dtype=np.int32))
         return _digest("categorical", _array(np.asarray(value.categories)), codes, canonical(value.ordered))
     if isinstance(value, pd.Series):
-        return _value(value.array if isinstance(value.dtype, pd.CategoricalDtype) else value.to_numpy())
+        return _column(value)
     if isinstance(value, pd.DataFrame):
-        columns = [part for name in value.columns for part in (str(name).encode(), _value(value[name]))]
-        return _digest("table", _array(value.index.to_numpy()), *columns)
+        if not value.columns.is_unique:
+            raise TypeError("a table holds two columns of one name")
+        columns = [part for name in value.columns for part in (str(name).encode(), _column(value[name]))]
+        return _digest("table", canonical(value.index.name), _array(value.index.to_numpy()), *columns)
     if sp.issparse(value):
         return _sparse(value)
     if isinstance(value, xr.DataArray):
@@ -133,14 +137,31 @@ def _value(value: Value) -> bytes:
     if isinstance(value, Mapping):
         items = sorted((str(key).encode(), _value(item)) for key, item in value.items())
         return _digest("mapping", *(part for item in items for part in item))
+    if isinstance(value, list | tuple):
+        return _array(np.asarray(value))  # what becomes of a list within a mapping when it is stored
     if isinstance(value, np.generic):
         return _digest("scalar", canonical(value.item()))
     return _digest("scalar", canonical(value))
 
 
+def _column(column: pd.Series[Any]) -> bytes:
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return _value(column.array)
+    if isinstance(column.dtype, np.dtype) or column.dtype.kind == "O":
+        return _array(column.to_numpy())
+    missing = column.isna().to_numpy()
+    numbers = column.to_numpy(dtype=column.dtype.type, na_value=0)
+    return _digest("nullable", _array(missing), _array(numbers))
+
+
 def _array(array: np.ndarray) -> bytes:
     if array.dtype.kind in "OUT":
         return _strings(array)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"a slot cannot hold an array of {array.dtype}")
     return _numbers("array", array)
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from spatialrun.errors import StoreError, Where
 from spatialrun.store.backend import Backend
-from spatialrun.store.layout import create_array
+from spatialrun.store.digests import value_digest
+from spatialrun.store.layout import create_array, every_chunk, plain_codecs
 from spatialrun.values import FileBytes, Value
 
 if TYPE_CHECKING:
@@ -102,18 +103,24 @@ def write(store: ZarrStore, name: str, value: Value, kind: str) -> None:
     import zarr
 
     group = zarr.open_group(store, mode="a", zarr_format=3)
-    if kind == "sparse":
-        _write_sparse(group, name, value)
-    elif kind == "image":
-        _write_image(group, name, value)
-    elif kind == "array" and value.dtype.kind in "biufc":
-        array = create_array(group, name, value)
-        array.attrs.update({"encoding-type": "array", "encoding-version": ARRAY_VERSION})
-    else:
-        import anndata
+    with every_chunk():
+        if kind == "sparse":
+            _write_sparse(group, name, value)
+        elif kind == "image":
+            _write_image(group, name, value)
+        elif kind == "array" and value.dtype.kind in "biufc":
+            array = create_array(group, name, value)
+            array.attrs.update({"encoding-type": "array", "encoding-version": ARRAY_VERSION})
+        else:
+            write_plain(group, name, value)
 
-        with anndata.settings.override(allow_write_nullable_strings=True, auto_shard_zarr_v3=False):
-            anndata.io.write_elem(group, name, _writable(value))
+
+def write_plain(group: zarr.Group, name: str, value: Value) -> None:
+    """Write a small value (strings, categoricals, tables, mappings, scalars) through AnnData's own writer."""
+    import anndata
+
+    with anndata.settings.override(allow_write_nullable_strings=True, auto_shard_zarr_v3=False):
+        anndata.io.write_elem(group, name, _writable(value), dataset_kwargs=plain_codecs())
 
 
 def read(group: zarr.Group, name: str, kind: str) -> Value:
@@ -129,8 +136,7 @@ def read(group: zarr.Group, name: str, kind: str) -> Value:
         return np.asarray(node[...])
     import anndata
 
-    value = anndata.io.read_elem(node)
-    return _plain_strings(value) if kind == "array" else value
+    return _plain_strings(anndata.io.read_elem(node))
 
 
 class StoredElement:
@@ -162,7 +168,10 @@ class StoredElement:
             content = self._backend.get(self.ref.path)
             if content is None:
                 raise self._corrupt("is missing")
-            return FileBytes(content, self.ref.meta["suffix"])
+            value = FileBytes(content, self.ref.meta["suffix"])
+            if value_digest(value) != self.ref.digest:
+                raise self._corrupt("does not hold what was written")
+            return value
         try:
             return read(self._parent, self._name, self.ref.kind)
         except (KeyError, ValueError, OSError, RuntimeError, TypeError) as error:
@@ -191,8 +200,10 @@ class StoredElement:
     def _parent(self) -> zarr.Group:
         import zarr
 
+        from spatialrun.store.strict import StrictStore
+
         prefix = self.ref.path.rpartition("/")[0]
-        return zarr.open_group(self._backend.zarr(prefix), mode="r", zarr_format=3)
+        return zarr.open_group(StrictStore(self._backend.zarr(prefix)), mode="r", zarr_format=3)
 
     @property
     def _name(self) -> str:
@@ -268,10 +279,15 @@ def _writable(value: Value) -> Value:
     return value
 
 
-def _plain_strings(value: Any) -> Any:
+def _plain_strings(value: Value) -> Value:
+    """Turn arrays of zarr's string type, which few libraries know, into arrays of Python strings."""
     import numpy as np
 
-    return np.asarray(value, dtype=object)
+    if isinstance(value, dict):
+        return {key: _plain_strings(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray) and value.dtype.kind == "T":
+        return value.astype(object)
+    return value
 
 
 def _dtype_name(dtype: Any) -> str:

@@ -1,13 +1,15 @@
 """How arrays are cut into chunks and shards, and how their bytes are compressed.
 
 Arrays of more than one chunk lie in shards, so that a gene range of a CSC matrix is a few range requests and an
-array a few files. Each chunk carries its own CRC, so that a flipped bit is found when it is read.
+array a few files. Each chunk carries its own CRC, so that a flipped bit is found when it is read; and every chunk
+is written, also one of zeros, so that a missing file is never taken for zeros.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +18,22 @@ if TYPE_CHECKING:
 
 CHUNK_ELEMENTS = 1 << 17
 SHARD_CHUNKS = 64
+
+
+@contextmanager
+def every_chunk() -> Iterator[None]:
+    """Write chunks that hold nothing but zeros, too, which zarr otherwise leaves out."""
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        yield
+
+
+def plain_codecs() -> dict[str, Any]:
+    """Return how arrays are stored whose writing is left to AnnData: strings, and columns of tables."""
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    return {"compressors": [ZstdCodec(level=3), Crc32cCodec()]}
 
 
 def create_array(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["load", "open"]
+from spatialrun.version import __version__
+
+__all__ = ["__version__", "load", "open"]
 
 if TYPE_CHECKING:
     from spatialrun.api import load

@@ -34,7 +34,7 @@ DEBUG = "SPATIALRUN_DEBUG"
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from spatialrun import __version__
+        from spatialrun.version import __version__
 
         typer.echo(f"spatialrun {__version__}")
         raise typer.Exit

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from spatialrun import __version__
+from spatialrun.version import __version__
 from spatialrun.errors import SpatialrunError, TaskError
 from spatialrun.execute.events import Event, Listener, ignore
 from spatialrun.execute.local import Executor, InlineExecutor, PoolExecutor

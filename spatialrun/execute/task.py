@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from spatialrun import __version__
+from spatialrun.version import __version__
 from spatialrun.errors import SpatialrunError, TaskError
 from spatialrun.execute.context import StoredInputs, TaskContext
 from spatialrun.execute.events import Listener

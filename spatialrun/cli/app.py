@@ -6,12 +6,12 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
-from spatialrun.cli import apply, check, plan
+from spatialrun.cli import apply, check, init, log, plan, schema, show, steps, table
 
 app = typer.Typer(
     name="spatialrun",
@@ -23,9 +23,14 @@ app = typer.Typer(
 )
 
 RUN, LOOK, WRITE = "Run a recipe", "Look at results", "Write a recipe"
-app.command(rich_help_panel=RUN)(check.check)
-app.command(rich_help_panel=RUN)(plan.plan)
-app.command(rich_help_panel=RUN)(apply.apply)
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    RUN: (apply.apply, plan.plan, check.check),
+    LOOK: (show.show, table.table, log.log),
+    WRITE: (init.init, steps.steps, schema.schema),
+}
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 EXIT_BUG = 1
 EXIT_INTERRUPTED = 130

@@ -48,6 +48,7 @@ def apply(
     [dim]spatialrun apply recipe.yaml -j 4 --memory 6GB[/dim]
     """
     from spatialrun.api import load
+    from spatialrun.cli import words
     from spatialrun.cli.console import err, out, print_line
     from spatialrun.cli.failure import print_warnings
     from spatialrun.cli.progress import Tally
@@ -71,7 +72,7 @@ def apply(
     if not (quiet or json):
         print_outcome(out(), loaded, outcome, tally)
     if outcome.errors:
-        print_errors(err(), outcome)
+        print_errors(err(), outcome, words.place(loaded.store_url))
         raise typer.Exit(TaskError.exit_code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from spatialrun.cli import words
 from spatialrun.cli.console import print_columns, print_line
 from spatialrun.cli.failure import error_lines
 from spatialrun.cli.progress import Tally
+from spatialrun.errors import SpatialrunError
 from spatialrun.execute.apply import Outcome
 from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.store.runs import Run
@@ -41,12 +43,22 @@ def print_outcome(console: Console, loaded: LoadedRecipe, outcome: Outcome, tall
         print_columns(console, _next(run, store))
 
 
-def print_errors(console: Console, outcome: Outcome) -> None:
-    """Print the error of every task that failed."""
+def print_errors(console: Console, outcome: Outcome, store: str) -> None:
+    """Print the errors of the tasks that failed: one that several samples share stands once."""
+    alike: dict[tuple[str, str, str | None], list[SpatialrunError]] = {}
     for error in outcome.errors:
+        alike.setdefault((error.code, error.what, error.where.step), []).append(error)
+    for errors in alike.values():
+        samples = ", ".join(error.where.sample or "" for error in errors)
+        first = errors[0]
+        first.where = replace(first.where, sample=samples)
         print_line(console)
-        for line in error_lines(error):
+        for line in error_lines(first):
             print_line(console, line)
+    where = outcome.errors[0].where
+    if where.step:
+        print_line(console)
+        print_line(console, Text.assemble(("next  ", "bold"), words.command("log", store, where.step)))
 
 
 def _made(loaded: LoadedRecipe, run: Run, store: str) -> Iterator[Sequence[str | Text]]:

@@ -1,0 +1,129 @@
+"""Inputs below some folders: Space Ranger folders and h5ad files, each with a name for its sample."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spatialrun.errors import SpatialrunError, UsageError
+from spatialrun.steps import catalogue
+from spatialrun.steps.contract import Site
+
+MATRICES = tuple(
+    f"{kind}_feature_bc_matrix{suffix}" for kind in ("filtered", "raw") for suffix in ("", ".h5")
+)
+UNTELLING = ("outs",)
+"""Folders named by Space Ranger, which say nothing about the sample."""
+DEEPEST = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """An input that can be read.
+
+    Attributes
+    ----------
+    name
+        The sample's name.
+    path
+        The folder or file, absolute.
+    uses
+        The step type that reads it.
+    slots
+        What it brings.
+    """
+
+    name: str
+    path: Path
+    uses: str
+    slots: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Something that looks like an input but cannot be read, and why."""
+
+    path: Path
+    why: str
+
+
+def find(folders: Iterable[Path]) -> tuple[list[Found], list[Passed]]:
+    """Look for inputs below folders, each folder itself included.
+
+    Raises
+    ------
+    UsageError
+        Where a folder does not exist.
+    """
+    candidates: dict[Path, str] = {}
+    for folder in folders:
+        if not folder.exists():
+            raise UsageError("usage", f"there is no folder {folder}", hint="check the path")
+        candidates.update(_candidates(Path(os.path.abspath(folder))))  # noqa: PTH100 (keeps links as they are)
+    found: list[Found] = []
+    passed: list[Passed] = []
+    names = unique_names(list(candidates))
+    for (path, uses), name in zip(candidates.items(), names, strict=True):
+        step = catalogue.get(uses)
+        try:
+            site, params = Site(path=path), step.Params()
+            step.externals(params, site)
+            slots = frozenset(write.slot for write in step.writes(params, site))
+        except SpatialrunError as error:
+            passed.append(Passed(path, error.what))
+        else:
+            found.append(Found(name, path, uses, slots))
+    return found, passed
+
+
+def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield what looks like an input, with the step type that may read it, in the order of the names."""
+    if folder.is_file():
+        if folder.suffix == ".h5ad":
+            yield folder, "read.h5ad"
+        return
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        if "spatial" in folders and any(name in folders or name in files for name in MATRICES):
+            yield here, "read.visium"
+            folders[:] = [name for name in folders if name == "binned_outputs"]
+        deep = len(here.relative_to(folder).parts) >= DEEPEST
+        folders[:] = [] if deep else sorted(name for name in folders if _worth_a_look(here / name))
+        yield from ((here / name, "read.h5ad") for name in sorted(files) if name.endswith(".h5ad"))
+
+
+def _worth_a_look(folder: Path) -> bool:
+    hidden = folder.name.startswith(".")
+    return not hidden and folder.suffix != ".zarr" and not (folder / "store.json").is_file()
+
+
+def unique_names(paths: list[Path]) -> list[str]:
+    """Name samples after their folders, with as much of the path as tells them apart."""
+    parts = [_telling(path) for path in paths]
+    longest = max(map(len, parts), default=1)
+    for depth in range(1, longest + 1):
+        names = ["-".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    counted = []
+    for name in names:
+        number = 2
+        chosen = name
+        while chosen in counted:
+            chosen, number = f"{name}-{number}", number + 1
+        counted.append(chosen)
+    return counted
+
+
+def _telling(path: Path) -> list[str]:
+    """Return the parts of a path that may name a sample, fit for names."""
+    parts = [*path.parent.parts[1:], path.stem if path.suffix == ".h5ad" else path.name]
+    named = [_fit(part) for part in parts if part not in UNTELLING]
+    return [name for name in named if name] or ["sample"]
+
+
+def _fit(part: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", part).strip("-._+")

@@ -1,0 +1,39 @@
+"""``spatialrun steps``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def _names(incomplete: str) -> list[str]:
+    """Complete the name of a step type."""
+    from spatialrun.steps import catalogue
+
+    return [name for name in catalogue.names() if name.startswith(incomplete)]
+
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="A step type, to see all of it.", autocompletion=_names)
+]
+
+
+def steps(name: Name = None) -> None:
+    """List the step types, or describe one: parameters, what it reads and writes.
+
+    [dim]spatialrun steps svg.spatialde[/dim]
+    """
+    from spatialrun.cli.console import out
+    from spatialrun.cli.render_step import print_catalogue, print_step
+    from spatialrun.errors import UsageError
+    from spatialrun.recipe.problems import choices, unknown
+    from spatialrun.steps import catalogue
+
+    if name is None:
+        print_catalogue(out(), catalogue.all_steps())
+    elif name in catalogue.names():
+        print_step(out(), catalogue.get(name))
+    else:
+        valid = catalogue.names()
+        raise UsageError("usage", unknown("step type", name, valid), hint=f"step types: {choices(valid)}")

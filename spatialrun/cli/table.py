@@ -1,0 +1,64 @@
+"""``spatialrun table``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spatialrun.cli.options import RunId, Sample, Store
+
+ROWS_SHOWN = 20
+
+Name = Annotated[
+    str, typer.Argument(metavar="TABLE", help="obs, var, or the name of a table in uns, such as spatialde.")
+]
+Sort = Annotated[
+    str | None, typer.Option("--sort", metavar="COLUMN", help="Sort by a column; -COLUMN: largest first.")
+]
+Head = Annotated[
+    int | None,
+    typer.Option(
+        "--head", metavar="N", min=1, help=f"How many rows; {ROWS_SHOWN} by default, all with --csv."
+    ),
+]
+Filter = Annotated[
+    str | None,
+    typer.Option("--where", metavar="EXPR", help="Rows to keep: \"padj < 0.05 and gene != 'MALAT1'\"."),
+]
+Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B", help="Columns to show.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV with every digit.")]
+
+
+def table(
+    store: Store,
+    sample: Sample,
+    name: Name,
+    sort: Sort = None,
+    head: Head = None,
+    where: Filter = None,
+    columns: Columns = None,
+    run: RunId = None,
+    csv: Csv = False,
+) -> None:
+    """Print a table of a sample: obs, var, or one in uns.
+
+    [dim]spatialrun table expm/visium p2-t5 var --sort spatialde.rank --head 15[/dim]
+    """
+    from spatialrun.cli.console import out
+    from spatialrun.cli.render_table import Selection, print_table
+    from spatialrun.comparison import parse
+    from spatialrun.experiment import open_experiment
+
+    selection = Selection(
+        where=parse(where) if where else None,
+        sort=sort,
+        columns=tuple(part.strip() for part in columns.split(",")) if columns else (),
+        head=head or (None if csv else ROWS_SHOWN),
+    )
+    frame = open_experiment(store, run).table(sample, name)
+    chosen, total = selection.of(frame, name)
+    if csv:
+        typer.echo(chosen.to_csv(index=False), nl=False)
+    else:
+        print_table(out(), chosen, total)

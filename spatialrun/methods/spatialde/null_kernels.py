@@ -11,6 +11,7 @@ SERIES = 12
 CEILING = 1e10
 COUNTED = 20_000  # counts up to here are summed one by one, those above by their integral
 ITERATIONS = 100
+LEGENDRE_NODES, LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
 @kernel
@@ -64,9 +65,6 @@ def large_count(y: float, alpha: float) -> tuple[float, float]:
             slope -= half * LEGENDRE_WEIGHTS[k] * q * q
         low = high
     return total, slope
-
-
-LEGENDRE_NODES, LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
 @kernel

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 RESIDUAL = 1e-3
 # The largest one by one, then groups that double in size: the tail is made by the largest.
 SINGLE = 6
-N_GROUPS = 24
+N_GROUPS = 32
 
 
 def leading_features(F: Array) -> Array:

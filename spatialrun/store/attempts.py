@@ -17,7 +17,7 @@ from typing import Any
 
 from spatialrun.errors import StoreError, Where
 from spatialrun.store import elements
-from spatialrun.store.backend import Backend
+from spatialrun.store.backend import Backend, guarded
 from spatialrun.store.digests import folder_digest, value_digest
 from spatialrun.store.elements import ObjectRef
 from spatialrun.values import FileBytes, Value
@@ -52,19 +52,15 @@ class Attempt:
         path = f"{self.prefix}/{port}"
         parent, _, name = path.rpartition("/")
         store = _recording(self._backend.zarr(parent, read_only=False), parent, self._files)
-        try:
+        with guarded(f"{self._backend.url}/{path}", "written"):
             elements.write(store, name, value, kind)
-        except OSError as error:
-            raise _write_error(self._backend, path, error) from error
         return ObjectRef(digest, path, kind, meta)
 
     def folder(self, port: str) -> Path:
         """Make the empty folder for a ``files`` output; :meth:`seal_folder` makes it an object."""
         path = self._backend.local(f"{self.prefix}/{port}")
-        try:
+        with guarded(path, "written"):
             path.mkdir(parents=True)
-        except OSError as error:
-            raise _write_error(self._backend, f"{self.prefix}/{port}", error) from error
         return path
 
     def seal_folder(self, port: str) -> ObjectRef:
@@ -80,7 +76,10 @@ class Attempt:
         return ObjectRef(folder_digest(root), prefix, "folder", {"size": size})
 
     def verify(self) -> None:
-        """Check that every file written lies there, whole; then leave the attempt's manifest.
+        """Check that every file written lies there, whole, and make it durable; then leave the manifest.
+
+        Files are not read back: that would compare them with what the system still has in memory. Each chunk
+        has a checksum of its own, which is checked whenever it is read.
 
         Raises
         ------
@@ -97,6 +96,8 @@ class Attempt:
                     where=Where(file=self._backend.url),
                     hint="check the disk (space, quota), then apply again",
                 )
+        self._backend.share(self.prefix)
+        self._backend.sync(self._files)
         manifest = {path: list(facts) for path, facts in sorted(self._files.items())}
         self._backend.put(f"{self.prefix}/manifest.json", json.dumps({"files": manifest}).encode())
 
@@ -109,15 +110,6 @@ def _files_under(root: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(root):
         for name in sorted(names):
             yield Path(folder, name)
-
-
-def _write_error(backend: Backend, path: str, error: OSError) -> StoreError:
-    return StoreError(
-        "store.permission",
-        f"the store cannot be written: {error.strerror or error}",
-        where=Where(file=f"{backend.url}/{path}"),
-        hint="check free space, and the folder's owner and mode; nothing was changed",
-    )
 
 
 def _recording(store: Any, prefix: str, files: dict[str, tuple[int, int]]) -> Any:

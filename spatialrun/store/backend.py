@@ -6,9 +6,12 @@ written against :class:`Backend`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from spatialrun.errors import StoreError, Where
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
@@ -53,3 +56,26 @@ class Backend(Protocol):
 
     def link(self, source: str, target: str) -> None:
         """Make a file or folder appear under a second path, without a second copy where that can be had."""
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Make files durable that were written by way of :meth:`zarr` or :meth:`local`."""
+
+    def share(self, prefix: str) -> None:
+        """Open a folder that was written by way of :meth:`zarr` or :meth:`local` to all who may use the store."""
+
+
+@contextmanager
+def guarded(place: str | Path, verb: Literal["read", "written"]) -> Iterator[None]:
+    """Turn what the file system refuses into an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        hint = "check the folder's owner and mode"
+        if verb == "written":
+            hint = f"{hint}, and the free space, or name another `store:` in the recipe"
+        raise StoreError(
+            "store.permission",
+            f"the store cannot be {verb}: {error.strerror or error}",
+            where=Where(file=str(place)),
+            hint=hint,
+        ) from error

@@ -1,22 +1,28 @@
-"""The local backend: a folder of a file system that has hard links (and copies where there are none)."""
+"""The local backend: a folder of a file system that has hard links (and copies where there are none).
+
+Everything in a store has the mode of the store's own folder, whatever the umask of who writes it: a store in a
+folder that a group may write is the group's.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from spatialrun.errors import StoreError, Where
+from spatialrun.store.backend import guarded
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
 
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class LocalBackend:
@@ -32,21 +38,21 @@ class LocalBackend:
 
     def get(self, path: str) -> bytes | None:
         """Return a file's content, or ``None``."""
-        try:
+        with guarded(self.root / path, "read"), suppress(FileNotFoundError, NotADirectoryError):
             return (self.root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return None
 
     def put(self, path: str, content: bytes) -> None:
         """Write a file whole or not at all."""
         target = self.root / path
         with self._temporary(target, content) as temporary:
             temporary.replace(target)
+            _sync(target.parent)
 
     def create(self, path: str, content: bytes) -> bool:
         """Write a file unless there is one: a hard link to its name is the one instant at which it appears."""
         target = self.root / path
-        with self._temporary(target, content, durable=True) as temporary:
+        with self._temporary(target, content) as temporary:
             try:
                 os.link(temporary, target)
             except FileExistsError:
@@ -54,32 +60,46 @@ class LocalBackend:
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
-                return self._create_without_links(target, content)
-            _sync_folder(target.parent)
+                if not self._create_without_links(target, content):
+                    return False
+            _sync(target.parent)
         return True
 
     def swap(self, path: str, old: bytes, new: bytes) -> bool:
-        """Replace a file whose content is ``old``."""
-        if self.get(path) != old:
+        """Replace a file whose content is ``old``.
+
+        The lock is on the file that is replaced, so that it goes when its holder does: nobody ever has to unlock.
+        """
+        import fcntl
+
+        target = self.root / path
+        try:
+            handle = target.open("rb")
+        except FileNotFoundError:
             return False
-        self.put(path, new)
+        with handle:
+            with suppress(OSError):  # some network file systems have no locks: there the last one wins
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if handle.read() != old or not _is_at(handle.fileno(), target):
+                return False
+            self.put(path, new)
         return True
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder."""
-        return (self.root / path).exists()
+        with guarded(self.root / path, "read"):
+            return (self.root / path).exists()
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the names in a folder, sorted."""
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with guarded(self.root / prefix, "read"), suppress(FileNotFoundError, NotADirectoryError):
             yield from sorted(os.listdir(self.root / prefix))  # noqa: PTH208  (10,000 names, quickly)
 
     def size(self, path: str) -> int | None:
         """Return a file's size in bytes, or ``None``."""
-        try:
+        with guarded(self.root / path, "read"), suppress(FileNotFoundError, NotADirectoryError):
             return (self.root / path).stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return None
 
     def delete(self, path: str) -> None:
         """Remove a file or folder, if it is there."""
@@ -87,12 +107,16 @@ class LocalBackend:
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target, ignore_errors=True)
         else:
-            target.unlink(missing_ok=True)
+            with guarded(target, "written"), suppress(FileNotFoundError, NotADirectoryError):
+                target.unlink()
 
     def zarr(self, prefix: str, *, read_only: bool = True) -> ZarrStore:
         """Return a zarr store over a folder."""
         from zarr.storage import LocalStore
 
+        if not read_only:
+            with guarded(self.root / prefix, "written"):
+                self._make_folder(self.root / prefix)
         return LocalStore(self.root / prefix, read_only=read_only)
 
     def local(self, path: str) -> Path:
@@ -102,48 +126,78 @@ class LocalBackend:
     def link(self, source: str, target: str) -> None:
         """Hard-link a file or every file of a folder; copy where the file system has no hard links."""
         start, end = self.root / source, self.root / target
-        if not start.is_dir():
-            end.parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(start, end)
-            return
-        for folder, _, names in os.walk(start):
-            goal = end / Path(folder).relative_to(start)
-            goal.mkdir(parents=True, exist_ok=True)
+        with guarded(end, "written"):
+            if not start.is_dir():
+                self._make_folder(end.parent)
+                _link_or_copy(start, end)
+                return
+            for folder, _, names in os.walk(start):
+                goal = end / Path(folder).relative_to(start)
+                self._make_folder(goal)
+                for name in names:
+                    _link_or_copy(Path(folder, name), goal / name)
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Make files and the folders that hold them durable."""
+        files = list(paths)
+        folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
+        for path in [*files, *folders]:
+            with guarded(self.root / path, "written"):
+                _sync(self.root / path)
+
+    def share(self, prefix: str) -> None:
+        """Give a folder and all in it the mode of the store's folder."""
+        folder_mode, file_mode = self._modes()
+        for folder, _, names in os.walk(self.root / prefix):
+            _set_mode(folder, folder_mode)
             for name in names:
-                _link_or_copy(Path(folder, name), goal / name)
+                _set_mode(os.path.join(folder, name), file_mode)  # noqa: PTH118  (many files, quickly)
+
+    def _modes(self) -> tuple[int, int]:
+        """Return the modes of the store's folders and files."""
+        mode = stat.S_IMODE(self.root.stat().st_mode)
+        return mode & ~stat.S_ISVTX, mode & 0o666
+
+    def _make_folder(self, path: Path) -> None:
+        try:
+            path.mkdir()
+        except FileExistsError:
+            if not path.is_dir():
+                raise
+        except FileNotFoundError:
+            self._make_folder(path.parent)
+            self._make_folder(path)
+        else:
+            if self.root in path.parents:
+                _set_mode(path, self._modes()[0])
 
     @contextmanager
-    def _temporary(self, target: Path, content: bytes, *, durable: bool = False) -> Iterator[Path]:
+    def _temporary(self, target: Path, content: bytes) -> Iterator[Path]:
+        """Write a file, durably, beside the one that it is to become."""
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as handle:
-                handle.write(content)
-                if durable:
+        with guarded(target, "written"):
+            self._make_folder(target.parent)
+            try:
+                with temporary.open("xb") as handle:
+                    handle.write(content)
                     handle.flush()
-                    os.fsync(handle.fileno())
-            yield temporary
-        except PermissionError as error:
-            raise StoreError(
-                "store.permission",
-                f"the store cannot be written: {error.strerror}",
-                where=Where(file=str(target)),
-                hint="check the folder's owner and mode, or name another `store:` in the recipe",
-            ) from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
+                    _fsync(handle.fileno())
+                _set_mode(temporary, self._modes()[1])
+                yield temporary
+            finally:
+                with suppress(OSError):
+                    temporary.unlink()
 
-    @staticmethod
-    def _create_without_links(target: Path, content: bytes) -> bool:
+    def _create_without_links(self, target: Path, content: bytes) -> bool:
         """Create exclusively on file systems without hard links; a torn file is caught when it is parsed."""
         try:
             with target.open("xb") as handle:
                 handle.write(content)
                 handle.flush()
-                os.fsync(handle.fileno())
+                _fsync(handle.fileno())
         except FileExistsError:
             return False
+        _set_mode(target, self._modes()[1])
         return True
 
 
@@ -155,13 +209,35 @@ def _link_or_copy(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        shutil.copyfile(source, target)
+        shutil.copy(source, target)
 
 
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError, AttributeError):  # not every platform lets a folder be opened
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _set_mode(path: str | Path, mode: int) -> None:
+    if stat.S_IMODE(os.stat(path).st_mode) != mode:  # noqa: PTH116  (many files, quickly)
+        with suppress(PermissionError):  # another member's file, linked here: it has its mode already
+            os.chmod(path, mode)  # noqa: PTH101
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is (still) the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fsync(descriptor: int) -> None:
+    """Flush to the disk; some network file systems cannot be asked to."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise

@@ -30,7 +30,8 @@ class Partial:
         import numpy as np
 
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
+        # The dash keeps names of arrays apart from savez's own parameters.
+        np.savez(buffer, allow_pickle=False, **{f"-{key}": array for key, array in arrays.items()})
         content = buffer.getvalue()
         self._backend.put(f"{self._prefix}/{name}.npz", _checksum(content) + content)
 
@@ -42,7 +43,7 @@ class Partial:
         if content is None or content[:_DIGEST] != _checksum(content[_DIGEST:]):
             return None
         with np.load(io.BytesIO(content[_DIGEST:]), allow_pickle=False) as archive:
-            return dict(archive)
+            return {key[1:]: array for key, array in archive.items()}
 
     def discard(self) -> None:
         """Remove everything: the action is committed."""

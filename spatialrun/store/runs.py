@@ -132,13 +132,21 @@ class Runs:
         self._backend = backend
 
     def names(self) -> Iterator[str]:
-        """Yield the ids of all runs, oldest first."""
-        yield from self._backend.list("runs")
+        """Yield the ids of all runs, oldest first; what an interrupted ``apply`` left is no run."""
+        for name in self._backend.list("runs"):
+            if self._backend.exists(_manifest(name)):
+                yield name
 
     def latest(self) -> Run | None:
-        """Return the newest run, or ``None`` in a store without runs."""
-        name = self._backend.get("latest")
-        return self.get(name.decode().strip()) if name else None
+        """Return the newest run that can be read, or ``None`` where there is none.
+
+        A damaged manifest must not end all work with a store: what was computed is still in the cache.
+        """
+        newest = (self._backend.get("latest") or b"").decode(errors="replace").strip()
+        if newest and (run := self._readable(newest)):
+            return run
+        older = (self._readable(name) for name in reversed(list(self.names())) if name != newest)
+        return next((run for run in older if run), None)
 
     def get(self, name: str) -> Run:
         """Return a run.
@@ -148,7 +156,7 @@ class Runs:
         StoreError
             ``store.no-run``, or ``store.corrupt`` where its manifest cannot be read.
         """
-        content = self._backend.get(f"runs/{name}/manifest.json")
+        content = self._backend.get(_manifest(name))
         if content is None:
             known = list(self.names())
             hint = f"the newest run is {known[-1]}" if known else "apply a recipe first"
@@ -168,5 +176,17 @@ class Runs:
     def save(self, run: Run, recipe: str) -> None:
         """Save a run and its recipe; then make it the newest."""
         self._backend.put(f"runs/{run.id}/recipe.yaml", recipe.encode())
-        self._backend.put(f"runs/{run.id}/manifest.json", run.to_bytes())
+        self._backend.put(_manifest(run.id), run.to_bytes())
         self._backend.put("latest", run.id.encode())
+
+    def _readable(self, name: str) -> Run | None:
+        try:
+            return self.get(name)
+        except StoreError as error:
+            if error.code in ("store.no-run", "store.corrupt"):
+                return None
+            raise
+
+
+def _manifest(name: str) -> str:
+    return f"runs/{name}/manifest.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 from spatialrun.errors import StoreError, Where
 from spatialrun.store.actions import ActionCache
 from spatialrun.store.attempts import Attempt
-from spatialrun.store.backend import Backend
+from spatialrun.store.backend import Backend, guarded
 from spatialrun.store.elements import ObjectRef, StoredElement
 from spatialrun.store.local import LocalBackend
 from spatialrun.store.partial import Partial
@@ -77,9 +77,12 @@ def create_store(url: str | Path) -> Store:
         As :func:`open_store`; ``store.not-a-store`` too where the folder holds something else.
     """
     backend = _backend(url)
+    # Listed before the header is looked for: whoever makes the store at the same time writes the header first.
+    # Names with a dot are left out: half-written headers, and what file managers leave behind.
+    others = [name for name in backend.list("") if not name.startswith(".")]
     header = backend.get(_HEADER)
     if header is None:
-        if any(True for _ in backend.list("")):
+        if others:
             raise StoreError(
                 "store.not-a-store",
                 "the folder holds files, but no store",
@@ -101,7 +104,9 @@ def _backend(url: str | Path) -> Backend:
             hint="name a folder as `store:`",
         )
     root = Path(url).expanduser().absolute()
-    if root.exists() and not root.is_dir():
+    with guarded(root, "read"):
+        is_file = root.exists() and not root.is_dir()
+    if is_file:
         raise StoreError(
             "store.not-a-store",
             "the store's path is a file",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
 
 SPARSE_VERSION = "0.1.0"
-ARRAY_VERSION = "0.2.0"
+_ARRAY = {"encoding-type": "array", "encoding-version": "0.2.0"}
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,7 @@ def write(store: ZarrStore, name: str, value: Value, kind: str) -> None:
         elif kind == "image":
             _write_image(group, name, value)
         elif kind == "array" and value.dtype.kind in "biufc":
-            array = create_array(group, name, value)
-            array.attrs.update({"encoding-type": "array", "encoding-version": ARRAY_VERSION})
+            create_array(group, name, value, attributes=_ARRAY)
         else:
             write_plain(group, name, value)
 
@@ -229,13 +228,10 @@ class StoredElement:
 def _write_sparse(group: zarr.Group, name: str, matrix: Any) -> None:
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()
-    node = group.create_group(name)
-    shape = list(matrix.shape)
-    encoding = f"{matrix.format}_matrix"
-    node.attrs.update({"encoding-type": encoding, "encoding-version": SPARSE_VERSION, "shape": shape})
+    encoding = {"encoding-type": f"{matrix.format}_matrix", "encoding-version": SPARSE_VERSION}
+    node = group.create_group(name, attributes={**encoding, "shape": list(matrix.shape)})
     for part in ("data", "indices", "indptr"):
-        array = create_array(node, part, getattr(matrix, part))
-        array.attrs.update({"encoding-type": "array", "encoding-version": ARRAY_VERSION})
+        create_array(node, part, getattr(matrix, part), attributes=_ARRAY)
 
 
 def _read_sparse(node: zarr.Group) -> Any:
@@ -251,10 +247,9 @@ def _read_sparse(node: zarr.Group) -> Any:
 
 
 def _write_image(group: zarr.Group, name: str, image: Any) -> None:
-    node = group.create_group(name)
-    create_array(node, "0", image.to_numpy(), dimension_names=list(map(str, image.dims)))
     channels = [str(c) for c in image.coords["c"].to_numpy()]
-    node.attrs.update({"channels": channels, "attributes": dict(image.attrs)})
+    node = group.create_group(name, attributes={"channels": channels, "attributes": dict(image.attrs)})
+    create_array(node, "0", image.to_numpy(), dimension_names=list(map(str, image.dims)))
 
 
 def _read_image(node: zarr.Group) -> Any:

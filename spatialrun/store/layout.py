@@ -8,7 +8,7 @@ is written, also one of zeros, so that a missing file is never taken for zeros.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,12 @@ def plain_codecs() -> dict[str, Any]:
 
 
 def create_array(
-    group: zarr.Group, name: str, data: np.ndarray, *, dimension_names: Sequence[str] | None = None
+    group: zarr.Group,
+    name: str,
+    data: np.ndarray,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    dimension_names: Sequence[str] | None = None,
 ) -> zarr.Array:
     """Write a numeric array as ``group/name``."""
     from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
@@ -56,6 +61,7 @@ def create_array(
             BloscCodec(cname="zstd", clevel=3, shuffle=BloscShuffle.shuffle, typesize=data.dtype.itemsize),
             Crc32cCodec(),
         ],
+        attributes=attributes,
         dimension_names=dimension_names,
         **kwargs,
     )

@@ -6,20 +6,24 @@ are written. ``tables/<sample>`` opens with ``anndata.read_zarr``, the whole wit
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spatialrun.slots import COHORT, group_of, name_of
-from spatialrun.store.elements import ObjectRef
+from spatialrun.store.backend import guarded
+from spatialrun.store.elements import ObjectRef, write_plain
 from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
 
 if TYPE_CHECKING:
     import zarr
+    from zarr.abc.store import Store as ZarrStore
 
 SPATIALDATA_VERSION = "0.7.3"
 REGION_KEY, INSTANCE_KEY = "_sr_region", "_sr_spot"
 ANNDATA_GROUPS = ("layers", "obsm", "varm", "obsp", "varp", "uns")
+_DICT = {"encoding-type": "dict", "encoding-version": "0.1.0"}
 
 
 def matrix_slot(slots: Mapping[str, ObjectRef]) -> str | None:
@@ -28,28 +32,33 @@ def matrix_slot(slots: Mapping[str, ObjectRef]) -> str | None:
 
 
 def write_view(store: Store, run: Run) -> str:
-    """Write the view of a run and return its path in the store."""
+    """Write the view of a run and return its path in the store.
+
+    Raises
+    ------
+    StoreError
+        ``store.permission`` where the store cannot be written.
+    """
     import zarr
 
     path = f"runs/{run.id}/view.zarr"
     store.backend.delete(path)
     target = store.backend.zarr(path, read_only=False)
-    root = zarr.open_group(target, mode="w", zarr_format=3)
-    root.attrs["spatialdata_attrs"] = {
-        "version": "0.2",
-        "spatialdata_software_version": SPATIALDATA_VERSION,
-    }
-    tables, images = root.create_group("tables"), root.create_group("images")
-    for sample in run.samples:
-        slots = run.slots(sample)
-        if sample == COHORT or "axes/obs" not in slots or "axes/var" not in slots:
-            continue
-        _Table(store, tables.create_group(sample), f"{path}/tables/{sample}", sample, slots).write()
-        for slot, ref in slots.items():
-            if group_of(slot) == "images":
-                name = f"{sample}_{name_of(slot)}"
-                _write_image(store, images.create_group(name), f"{path}/images/{name}", name, ref)
-    zarr.consolidate_metadata(target, zarr_format=3)
+    with guarded(f"{store.url}/{path}", "written"):
+        software = {"version": "0.2", "spatialdata_software_version": SPATIALDATA_VERSION}
+        root = zarr.open_group(target, mode="w", zarr_format=3, attributes={"spatialdata_attrs": software})
+        tables, images = root.create_group("tables"), root.create_group("images")
+        for sample in run.samples:
+            slots = run.slots(sample)
+            if sample == COHORT or "axes/obs" not in slots or "axes/var" not in slots:
+                continue
+            _Table(store, tables, f"{path}/tables/{sample}", sample, slots).write()
+            for slot, ref in slots.items():
+                if group_of(slot) == "images":
+                    name = f"{sample}_{name_of(slot)}"
+                    _write_image(store, images, f"{path}/images/{name}", name, ref)
+        _consolidate(target)
+        store.backend.share(path)
     return path
 
 
@@ -57,80 +66,82 @@ class _Table:
     """One sample as an AnnData group."""
 
     def __init__(
-        self, store: Store, group: zarr.Group, path: str, sample: str, slots: Mapping[str, ObjectRef]
+        self, store: Store, tables: zarr.Group, path: str, sample: str, slots: Mapping[str, ObjectRef]
     ) -> None:
-        self._store, self._group, self._path = store, group, path
+        self._store, self._path = store, path
         self._sample, self._slots = sample, slots
+        self._region = {
+            "region": f"{sample}_spots",
+            "region_key": REGION_KEY,
+            "instance_key": INSTANCE_KEY,
+        }
+        encoding = {
+            "encoding-type": "anndata",
+            "encoding-version": "0.1.0",
+            "spatialdata-encoding-type": "ngff:regions_table",
+            "version": "0.2",
+        }
+        self._group = tables.create_group(sample, attributes={**encoding, **self._region})
 
     def write(self) -> None:
-        region = f"{self._sample}_spots"
-        self._group.attrs.update(
-            {
-                "encoding-type": "anndata",
-                "encoding-version": "0.1.0",
-                "spatialdata-encoding-type": "ngff:regions_table",
-                "region": region,
-                "region_key": REGION_KEY,
-                "instance_key": INSTANCE_KEY,
-                "version": "0.2",
-            }
-        )
-        self._frame("obs", self._region_columns(region))
+        self._frame("obs", self._region_columns())
         self._frame("var", {})
         if slot := matrix_slot(self._slots):
             self._link(slot, "X")
         for name in ANNDATA_GROUPS:
-            group = self._group.create_group(name)
-            group.attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+            self._group.create_group(name, attributes=_DICT)
         for slot in self._slots:
             if group_of(slot) in ANNDATA_GROUPS and slot != "uns/spatial":
                 self._link(slot, slot)
-        self._uns(region)
+        write_plain(self._group["uns"], "spatialdata_attrs", self._region)
+        if "uns/spatial" in self._slots:  # scanpy keeps it under the sample's name
+            self._group.create_group("uns/spatial", attributes=_DICT)
+            self._link("uns/spatial", f"uns/spatial/{self._sample}")
 
     def _frame(self, axis: str, extra: Mapping[str, Any]) -> None:
-        import anndata
-
         columns = [name_of(slot) for slot in self._slots if group_of(slot) == axis]
-        group = self._group.create_group(axis)
-        group.attrs.update(
-            {
+        group = self._group.create_group(
+            axis,
+            attributes={
                 "encoding-type": "dataframe",
                 "encoding-version": "0.2.0",
                 "column-order": [*columns, *extra],
                 "_index": "_index",
-            }
+            },
         )
         self._link(f"axes/{axis}", f"{axis}/_index")
         for name in columns:
             self._link(f"{axis}/{name}", f"{axis}/{name}")
         for name, value in extra.items():
-            anndata.io.write_elem(group, name, value)
+            write_plain(group, name, value)
 
-    def _region_columns(self, region: str) -> dict[str, Any]:
+    def _region_columns(self) -> dict[str, Any]:
         import numpy as np
         import pandas as pd
 
         count = self._slots["axes/obs"].meta["shape"][0]
+        codes = np.zeros(count, dtype=np.int8)
         return {
-            REGION_KEY: pd.Categorical([region]).repeat(count),
+            REGION_KEY: pd.Categorical.from_codes(codes, pd.Index([self._region["region"]])),
             INSTANCE_KEY: np.arange(count, dtype=np.int64),
         }
-
-    def _uns(self, region: str) -> None:
-        import anndata
-
-        uns = self._group["uns"]
-        attributes = {"region": region, "region_key": REGION_KEY, "instance_key": INSTANCE_KEY}
-        anndata.io.write_elem(uns, "spatialdata_attrs", attributes)
-        if "uns/spatial" in self._slots:  # scanpy keeps it under the sample's name
-            value = self._store.element(self._slots["uns/spatial"]).read()
-            anndata.io.write_elem(uns, "spatial", {self._sample: value})
 
     def _link(self, slot: str, name: str) -> None:
         self._store.backend.link(self._slots[slot].path, f"{self._path}/{name}")
 
 
-def _write_image(store: Store, group: zarr.Group, path: str, name: str, ref: ObjectRef) -> None:
+def _consolidate(target: ZarrStore) -> None:
+    """Gather all metadata in the root, so that readers open the view without a walk through its folders."""
+    import zarr
+    from zarr.errors import ZarrUserWarning
+
+    with warnings.catch_warnings():
+        # zarr says that others may not know consolidated metadata of format 3; those who do not pass over it.
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", ZarrUserWarning)
+        zarr.consolidate_metadata(target, zarr_format=3)
+
+
+def _write_image(store: Store, images: zarr.Group, path: str, name: str, ref: ObjectRef) -> None:
     """Write an OME-NGFF image whose one resolution is a link to the object's array."""
     import zarr
 
@@ -149,8 +160,9 @@ def _write_image(store: Store, group: zarr.Group, path: str, name: str, ref: Obj
         "output": {"name": "global", "axes": axes},
     }
     level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]}
-    group.attrs.update(
-        {
+    images.create_group(
+        name,
+        attributes={
             "ome": {
                 "version": "0.5-dev-spatialdata",
                 "multiscales": [
@@ -164,6 +176,6 @@ def _write_image(store: Store, group: zarr.Group, path: str, name: str, ref: Obj
                 "omero": {"channels": [{"label": str(label)} for label in attrs["channels"]]},
             },
             "spatialdata_attrs": {"version": "0.3"},
-        }
+        },
     )
     store.backend.link(f"{ref.path}/0", f"{path}/0")

@@ -1,9 +1,11 @@
-"""Fixtures that the whole suite shares: where the real data lies, if it does."""
+"""Fixtures that the whole suite shares: where the real data lies, if it does; a bench for whole recipes."""
 
 import os
 from pathlib import Path
 
 import pytest
+import steps_of_tests
+from lab import Lab
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -25,3 +27,47 @@ def data() -> Path:
 def reference() -> Path:
     """The folder of reference results; tests that ask for it are skipped where it is absent."""
     return folder("SPATIALRUN_TEST_REFERENCE", "reference")
+
+
+@pytest.fixture(scope="session")
+def sections(tmp_path_factory) -> dict[str, Path]:
+    """Two small simulated sections as Space Ranger folders, ``a`` and ``b``."""
+    from spatialrun.methods.simulate import simulate_visium
+    from spatialrun.readers import simulated
+
+    root = tmp_path_factory.mktemp("sections")
+    size = {"n_spots": 120, "n_genes": 200, "n_domains": 3, "n_svg": 20, "mean_counts": 1500}
+    return {
+        name: simulated.write(simulate_visium(**size, image_size=200, seed=seed), root / name)
+        for seed, name in enumerate("ab")
+    }
+
+
+@pytest.fixture
+def lab(tmp_path, sections) -> Lab:
+    """A bench with the one sample ``a``, and nothing done yet."""
+    return Lab(tmp_path / "lab", {"a": sections["a"]})
+
+
+@pytest.fixture(scope="session")
+def applied_once(tmp_path_factory, sections) -> Lab:
+    """The bench after its first run; read only."""
+    lab = Lab(tmp_path_factory.mktemp("applied") / "lab", {"a": sections["a"]})
+    outcome = lab.apply()
+    assert outcome.run.status == "done", outcome.errors
+    return lab
+
+
+@pytest.fixture
+def applied(applied_once, tmp_path) -> Lab:
+    """A copy of the bench after its first run."""
+    return applied_once.copy(tmp_path / "applied")
+
+
+@pytest.fixture
+def own_steps(monkeypatch) -> None:
+    """The step types of the tests are in the catalogue."""
+    from spatialrun.steps import catalogue
+
+    monkeypatch.setattr(catalogue, "STEPS", dict(catalogue.STEPS))
+    steps_of_tests.register()

@@ -7,18 +7,18 @@ names of the files that a sample has.
 from __future__ import annotations
 
 import heapq
-import string
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from spatialrun.errors import DataError, RecipeError, SpatialrunError, Where
+from spatialrun.errors import DataError, RecipeError, SpatialrunError
+from spatialrun.plan.unwritten import Unwritten
 from spatialrun.recipe.model import Recipe, StepEntry
-from spatialrun.steps import catalogue
-from spatialrun.steps.contract import Read, Site, Step, Write, implicit_reads, parameter_names
+from spatialrun.recipe.problems import Problems
+from spatialrun.steps.contract import Site, Step, Write, implicit_reads, parameter_names
 
 
 class TaskId(NamedTuple):
@@ -104,92 +104,143 @@ def build(recipe: Recipe) -> tuple[Graph, list[SpatialrunError]]:
     Returns the graph of what is sound and every problem found: files that are missing, slots that nobody
     writes, two writers of one slot, steps that wait for each other.
     """
-    problems: list[SpatialrunError] = []
+    problems = Problems()
     drafts: dict[TaskId, Task] = {}
+    open_samples = set() if recipe.complete else set(recipe.samples)
     for sample in recipe.samples.values():
         site = Site(path=sample.resolve(recipe.base), base=recipe.base)
         for entry in recipe.steps:
             if sample.name in entry.samples:
                 id = TaskId(entry.id, sample.name)
-                if task := _draft(id, entry, replace(site, step=entry.id), sample.where, problems):
-                    drafts[id] = task
+                try:
+                    drafts[id] = _draft(id, entry, replace(site, step=entry.id))
+                except SpatialrunError as error:
+                    problems.include(_structural(error, id, entry, recipe))
+                    open_samples.add(sample.name)
     writers = _writers(drafts, problems)
-    tasks = {id: _joined(task, writers[id.sample], recipe, problems) for id, task in drafts.items()}
+    _check_destinations(drafts, problems)
+    unwritten = Unwritten()
+    tasks = {
+        id: _joined(task, writers[id.sample], unwritten, problems, certain=id.sample not in open_samples)
+        for id, task in drafts.items()
+    }
+    for problem in unwritten.problems():
+        problems.include(problem)
     tasks = {id: replace(task, after=tuple(_after(task, tasks))) for id, task in tasks.items()}
-    return Graph(recipe, _ordered(tasks, problems)), problems
+    return Graph(recipe, _ordered(tasks, problems)), list(problems)
 
 
-def _draft(
-    id: TaskId, entry: StepEntry, site: Site, where: Where, problems: list[SpatialrunError]
-) -> Task | None:
+def _draft(id: TaskId, entry: StepEntry, site: Site) -> Task:
     """Ask a step type what it writes and which files it needs."""
     try:
         writes = tuple(entry.step.writes(entry.params, site))
         externals = entry.step.externals(entry.params, site)
-    except DataError as error:
-        problems.append(_structural(error, where).at(step=id.step, sample=id.sample))
-        return None
+    except OSError as error:
+        raise DataError(
+            "data.bad-file",
+            f"{error.filename or 'a file'} cannot be read: {error.strerror or error}",
+            hint="check its owner and mode",
+        ) from error
     for role, path in externals.items():
         if not path.exists():
-            problems.append(
-                RecipeError(
-                    "data.missing-file",
-                    f"{path} does not exist",
-                    where=replace(entry.where_of(role), step=id.step, sample=id.sample),
-                    hint="paths are relative to the recipe's folder",
-                )
+            raise RecipeError(
+                "data.missing-file",
+                f"{path} does not exist",
+                where=entry.where_of(role),
+                hint="paths are relative to the recipe's folder",
             )
-            return None
     destination = entry.step.destination(entry.params)
     target = None if destination is None else site.base / destination.replace("{sample}", id.sample)
     return Task(id, entry, site, (), writes, externals, target)
 
 
-def _structural(error: DataError, where: Where) -> SpatialrunError:
-    """Turn a reader's complaint into a problem of the recipe, at the sample whose files these are."""
-    what = f"{error.what} ({error.where.file})" if error.where.file else error.what
-    return RecipeError(error.code, what, where=where, hint=error.hint)
+def _structural(error: SpatialrunError, id: TaskId, entry: StepEntry, recipe: Recipe) -> SpatialrunError:
+    """Turn a step type's complaint into a problem of the recipe: at the file's path, where one is at fault."""
+    if isinstance(error, RecipeError) and error.where.line is not None:
+        return error.at(step=id.step, sample=id.sample)
+    path_at = recipe.where("samples", id.sample, "path")
+    named = [name for name in sorted(parameter_names(type(entry.params), "path")) if name in entry.entries]
+    place = entry.where_of(named[0]) if named else path_at
+    what = error.what
+    if error.where.file and error.where.file not in what:
+        what = f"{what} ({error.where.file})"
+    return RecipeError(
+        error.code, what, where=replace(place, step=id.step, sample=id.sample), hint=error.hint
+    )
 
 
-def _writers(drafts: Mapping[TaskId, Task], problems: list[SpatialrunError]) -> dict[str, dict[str, TaskId]]:
-    """Map every sample's slots to their writers."""
+def _writers(drafts: Mapping[TaskId, Task], problems: Problems) -> dict[str, dict[str, TaskId]]:
+    """Map every sample's slots to their writers; two steps that share slots are one problem."""
     writers: dict[str, dict[str, TaskId]] = defaultdict(dict)
-    said: set[tuple[str, str, str]] = set()
+    shared: dict[tuple[str, str], dict[str, Task]] = defaultdict(dict)
     for id, task in drafts.items():
         for write in task.writes:
             first = writers[id.sample].setdefault(write.slot, id)
-            if first != id and (first.step, id.step, write.slot) not in said:
-                said.add((first.step, id.step, write.slot))
-                names = sorted(parameter_names(type(task.entry.params), "output_name"))
-                advice = f"give one of them another `{names[0]}`" if names else "remove one of them"
-                problems.append(
-                    RecipeError(
-                        "recipe.double-writer",
-                        f"steps {first.step} and {id.step} both write {write.slot}",
-                        where=replace(task.entry.where, step=id.step, sample=id.sample, slot=write.slot),
-                        hint=advice,
-                    )
-                )
+            if first != id:
+                shared[first.step, id.step].setdefault(write.slot, task)
+    for (earlier, later), slots in shared.items():
+        slot, task = next(iter(slots.items()))
+        more = f" and {len(slots) - 1} more" if len(slots) > 1 else ""
+        names = sorted(parameter_names(type(task.entry.params), "output_name"))
+        problems.include(
+            RecipeError(
+                "recipe.double-writer",
+                f"steps {earlier} and {later} both write {slot}{more}",
+                where=replace(task.entry.where, step=later, sample=task.id.sample, slot=slot),
+                hint=f"give one of them another `{names[0]}`" if names else "remove one of them",
+            )
+        )
     return writers
 
 
+def _check_destinations(drafts: Mapping[TaskId, Task], problems: Problems) -> None:
+    """Refuse exports that would write over each other."""
+    first: dict[str, TaskId] = {}
+    said: set[tuple[str, str]] = set()
+    for id, task in drafts.items():
+        if task.destination is None:
+            continue
+        earlier = first.setdefault(os.path.normpath(task.destination), id)
+        if earlier == id or (earlier.step, id.step) in said:
+            continue
+        said.add((earlier.step, id.step))
+        same_step = earlier.step == id.step
+        what = (
+            f"step {id.step} writes {task.destination} for every sample"
+            if same_step
+            else f"steps {earlier.step} and {id.step} both write {task.destination}"
+        )
+        hint = "put {sample} into the path" if same_step else "give one of them another `path`"
+        where = replace(task.entry.where_of("path"), step=id.step, sample=id.sample)
+        problems.include(RecipeError("recipe.double-writer", what, where=where, hint=hint))
+
+
 def _joined(
-    task: Task, writers: Mapping[str, TaskId], recipe: Recipe, problems: list[SpatialrunError]
+    task: Task,
+    writers: Mapping[str, TaskId],
+    unwritten: Unwritten,
+    problems: Problems,
+    *,
+    certain: bool,
 ) -> Task:
-    """Give every read of a task its writer."""
+    """Give every read of a task its writer; ``certain`` says that all of the sample's writers are known."""
     declared = frozenset(slot for slot, writer in writers.items() if writer != task.id)
     site = replace(task.site, declared=declared)
     inputs = []
     try:
         reads = list(task.step.reads(task.entry.params, site))
     except SpatialrunError as error:
-        problems.append(_at_step(error, task))
+        if certain or error.code != "recipe.unwritten-read":
+            problems.include(_at_step(error, task))
         reads = []
+    missing = []
     for read in [*reads, *implicit_reads(task.writes)]:
         if read.slot in declared:
             inputs.append(Input(read.port, read.slot, writers[read.slot]))
-        elif not read.optional and recipe.complete:
-            problems.append(_unwritten(task, read, declared))
+        elif not read.optional:
+            missing.append(read)
+    if certain:
+        unwritten.add(task, missing, declared)
     return replace(task, site=site, inputs=tuple(inputs))
 
 
@@ -197,42 +248,6 @@ def _at_step(error: SpatialrunError, task: Task) -> SpatialrunError:
     if error.where.file is None:
         error.where = task.entry.where
     return error.at(step=task.id.step, sample=task.id.sample)
-
-
-def _unwritten(task: Task, read: Read, declared: frozenset[str]) -> SpatialrunError:
-    near = get_close_matches(read.slot, sorted(declared), n=1, cutoff=0.6)
-    makers = [maker for maker in _makers(read.slot) if maker != task.entry.uses]
-    hints = []
-    if near:
-        hints.append(f"did you mean {near[0]}?")
-    if makers:
-        hints.append(f"written by: {', '.join(makers)}; add such a step, on this sample too")
-    if not hints:
-        hints.append(f"written for this sample: {', '.join(sorted(declared)) or 'nothing'}")
-    return RecipeError(
-        "recipe.unwritten-read",
-        f"step {task.id.step} reads {read.slot}, which no step writes for sample {task.id.sample}",
-        where=replace(_place_of_read(task, read), step=task.id.step, sample=task.id.sample, slot=read.slot),
-        hint="; ".join(hints),
-    )
-
-
-def _place_of_read(task: Task, read: Read) -> Where:
-    """Point at the parameter that names the slot, where there is one."""
-    template = task.step.READS.get(read.port, "")
-    fields = [name for _, name, _, _ in string.Formatter().parse(template) if name]
-    return task.entry.where_of(fields[0]) if fields else task.entry.where
-
-
-def _makers(slot: str) -> Iterator[str]:
-    """Yield the step types that write a slot when their parameters are left alone."""
-    for step in catalogue.all_steps():
-        try:
-            params = step.Params()
-            if any(write.slot == slot for write in step.writes(params, Site(step=step.name))):
-                yield step.name
-        except (ValueError, SpatialrunError):
-            continue
 
 
 def _after(task: Task, tasks: Mapping[TaskId, Task]) -> Iterator[TaskId]:
@@ -244,7 +259,7 @@ def _after(task: Task, tasks: Mapping[TaskId, Task]) -> Iterator[TaskId]:
             yield from (id for id in tasks if id.step == step)
 
 
-def _ordered(tasks: Mapping[TaskId, Task], problems: list[SpatialrunError]) -> dict[TaskId, Task]:
+def _ordered(tasks: Mapping[TaskId, Task], problems: Problems) -> dict[TaskId, Task]:
     """Sort so that every task comes after those that it needs."""
     position = {id: number for number, id in enumerate(tasks)}
     waiting: dict[TaskId, list[TaskId]] = defaultdict(list)
@@ -268,7 +283,7 @@ def _ordered(tasks: Mapping[TaskId, Task], problems: list[SpatialrunError]) -> d
     if stuck:
         cycle = _cycle(stuck, tasks)
         entry = tasks[cycle[0]].entry
-        problems.append(
+        problems.include(
             RecipeError(
                 "recipe.cycle",
                 f"steps wait for each other: {' <- '.join(id.step for id in [*cycle, cycle[0]])}",

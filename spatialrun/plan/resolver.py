@@ -110,15 +110,18 @@ class Resolver:
         if self._store is None:
             return None, False
         entry = self._entry(task)
-        if entry is not None and entry.key == key and entry.outputs:
+        made = entry is not None and entry.key == key and bool(entry.outputs)
+        # The manifest knows slots, not ports: where slots were renamed (two may have changed names with each
+        # other), only the record says which is which.
+        if made and entry is not None and list(entry.outputs) == [w.slot for w in task.writes]:
             present = all(
                 ref.kind == "export" or self._store.backend.exists(ref.path) for ref in entry.outputs.values()
             )
-            if present and {w.slot for w in task.writes} >= set(entry.outputs):
+            if present:
                 return dict(entry.outputs), False
         record = self._store.actions.get(key)
         if record is None:
-            return None, entry is not None and entry.key == key
+            return None, made
         return {w.slot: record.outputs[w.port] for w in task.writes if w.port in record.outputs}, False
 
     def _altered(self, task: Task, outputs: Mapping[str, ObjectRef]) -> Reason | None:

@@ -1,0 +1,194 @@
+# ruff: noqa: RUF012  (class variables are the contract's)
+"""Step types that misbehave on demand: they look at flag files, which no key knows of."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spatialrun.steps import catalogue
+from spatialrun.steps.contract import Block, Parameters, Site, Step, StreamingStep, Write, parameter
+
+GENES_PER_BLOCK = 20
+
+
+class FlagParams(Parameters):
+    flag: str = parameter(..., "File whose presence means trouble.")
+    value: int = parameter(1, "Anything.")
+    key_added: str = parameter("noted", "Column of obs.", output_name=True)
+
+
+class OfTests(Step):
+    Params = FlagParams
+    READS = {"counts": "layers/counts"}
+    WRITES = {"column": "obs/{key_added}"}
+
+    def column(self, inputs: Any) -> np.ndarray:
+        return np.zeros(inputs["counts"].meta["shape"][0])
+
+
+class Failing(OfTests):
+    """Raise a ValueError while the flag is there."""
+
+    name = "test.failing"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        context.log("about to look at the flag")
+        if Path(params.flag).exists():
+            raise ValueError("the flag is up")
+        return {"column": self.column(inputs) + params.value}
+
+
+class Constant(OfTests):
+    """Make the same column whatever the value is."""
+
+    name = "test.constant"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        return {"column": self.column(inputs)}
+
+
+class Follower(OfTests):
+    """Read a column."""
+
+    name = "test.follower"
+    READS = {"counts": "layers/counts", "column": "obs/noted"}
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        return {"column": inputs["column"].read() + 1}
+
+
+class Silent(OfTests):
+    """Return nothing of what it declares."""
+
+    name = "test.silent"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        return {}
+
+
+class Talkative(OfTests):
+    """Return more than it declares."""
+
+    name = "test.talkative"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        return {"column": self.column(inputs), "more": self.column(inputs)}
+
+
+class Interrupted(OfTests):
+    """Be stopped by Ctrl-C while the flag is there."""
+
+    name = "test.interrupted"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        if Path(params.flag).exists():
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pause()
+        return {"column": self.column(inputs)}
+
+
+class Greedy(OfTests):
+    """Hold as many megabytes as its value says."""
+
+    name = "test.greedy"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        held = np.ones(params.value * 125_000)
+        return {"column": self.column(inputs) + held[-1]}
+
+
+class HalfExport(Step):
+    """Write a file, and fail in the middle while the flag is there."""
+
+    name = "test.half_export"
+
+    class Params(FlagParams):
+        path: str = parameter(..., "Where to write.")
+
+    READS = {"counts": "layers/counts"}
+
+    def destination(self, params: Any) -> str:
+        return str(params.path)
+
+    def writes(self, params: Any, site: Site) -> list[Write]:
+        return [Write("file", f"exports/{site.step}")]
+
+    def run(self, inputs: Any, params: Any, context: Any) -> dict[str, Any]:
+        path = context.file("file")
+        path.write_text("first half\n")
+        if Path(params.flag).exists():
+            raise ValueError("the flag is up")
+        path.write_text(f"whole, value {params.value}\n")
+        return {"file": path}
+
+
+class Blocks(StreamingStep):
+    """Sum genes block by block, noting each in a side file; killed at the fourth while the flag is there."""
+
+    name = "test.blocks"
+
+    class Params(Parameters):
+        flag: str = parameter(..., "File whose presence kills the process; blocks are noted beside it.")
+        factor: int = parameter(1, "Multiplies the sums.", late=True)
+        key_added: str = parameter("sums", "Column of var.", output_name=True)
+
+    READS = {"counts": "layers/counts"}
+    WRITES = {"sums": "var/{key_added}"}
+
+    def setup(self, inputs: Any, params: Any, context: Any) -> dict[str, Any]:
+        note(params.flag, "setup")
+        return {"one": np.ones(1)}
+
+    def blocks(self, setup: Any, inputs: Any, params: Any) -> list[Block]:
+        n_genes = inputs["counts"].meta["shape"][1]
+        return [Block(i, min(i + GENES_PER_BLOCK, n_genes)) for i in range(0, n_genes, GENES_PER_BLOCK)]
+
+    def load(self, setup: Any, params: Any) -> Any:
+        return setup["one"].read()
+
+    def block(self, shared: Any, inputs: Any, params: Any, block: Block) -> dict[str, np.ndarray]:
+        if Path(params.flag).exists() and block.start == 3 * GENES_PER_BLOCK:
+            os.kill(os.getpid(), signal.SIGKILL)
+        note(params.flag, block.start)
+        counts = inputs["counts"].columns(block.start, block.stop)
+        return {"sums": np.asarray(counts.sum(axis=0)).ravel() * shared[0]}
+
+    def combine(self, setup: Any, inputs: Any, params: Any, context: Any) -> dict[str, Any]:
+        note(params.flag, "combine")
+        return {"sums": setup["blocks/sums"].read() * params.factor}
+
+
+def note(flag: str, what: object) -> None:
+    with Path(flag).with_suffix(".noted").open("a") as file:
+        file.write(f"{what}\n")
+
+
+def noted(flag: Path) -> list[str]:
+    """What was noted beside a flag, which is then forgotten."""
+    path = flag.with_suffix(".noted")
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+OWN = (
+    Failing,
+    Constant,
+    Follower,
+    Silent,
+    Talkative,
+    Interrupted,
+    Greedy,
+    HalfExport,
+    Blocks,
+)
+
+
+def register() -> None:
+    """Add these step types to the catalogue."""
+    catalogue.STEPS.update({kind.name: f"steps_of_tests:{kind.__name__}" for kind in OWN})

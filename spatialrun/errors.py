@@ -22,6 +22,8 @@ CODES: dict[str, str] = {
     "recipe.variable": "an environment variable that is not set",
     "recipe.override": "a --set that cannot be applied",
     "recipe.limits": "a recipe larger or deeper than recipes may be",
+    "recipe.include": "an included file that cannot be taken in",
+    "recipe.unknown-profile": "a profile that the recipe does not have",
     "recipe.unknown-sample": "a step names a sample that the recipe does not have",
     "recipe.unknown-step": "no step type of that name",
     "recipe.unwritten-read": "a step reads a slot that nothing writes",

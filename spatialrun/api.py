@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spatialrun.errors import RecipeErrors, StoreError
-from spatialrun.execute.apply import Options, Outcome
+from spatialrun.execute.apply import Options, Outcome, store_faults
 from spatialrun.execute.apply import apply as apply_graph
 from spatialrun.execute.events import Listener, ignore
 from spatialrun.plan.graph import Graph, build
@@ -41,7 +41,8 @@ class LoadedRecipe:
     def store(self) -> Store | None:
         """Return the store, or ``None`` where there is none yet."""
         try:
-            return open_store(self.store_url)
+            with store_faults(self.store_url):
+                return open_store(self.store_url)
         except StoreError as error:
             if error.code == "store.missing":
                 return None
@@ -65,7 +66,9 @@ class LoadedRecipe:
         StoreError
             Where the store cannot be written.
         """
-        return apply_graph(self.graph, create_store(self.store_url), options, listener)
+        with store_faults(self.store_url):
+            store = create_store(self.store_url)
+        return apply_graph(self.graph, store, options, listener)
 
     def __repr__(self) -> str:
         counts = f"{len(self.recipe.steps)} steps, {len(self.recipe.samples)} samples"

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from spatialrun.version import __version__
-from spatialrun.errors import SpatialrunError, TaskError
-from spatialrun.execute.events import Event, Listener, ignore
+from spatialrun.errors import SpatialrunError, StoreError, TaskError, Where
+from spatialrun.execute.events import Event, Listener, ignore, one_at_a_time
 from spatialrun.execute.local import Executor, InlineExecutor, PoolExecutor
 from spatialrun.execute.memory import default_budget
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
@@ -28,6 +28,7 @@ from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run, TaskEntry
 from spatialrun.store.store import Store
 from spatialrun.store.view import write_view
+from spatialrun.version import __version__
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,26 @@ def apply(graph: Graph, store: Store, options: Options | None = None, listener: 
     return application.run()
 
 
+@contextmanager
+def store_faults(url: str) -> Iterator[None]:
+    """Turn what the system says against reading or writing a store into a coded error."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            "store.permission",
+            f"the store cannot be read or written: {error.strerror or error}",
+            where=Where(file=str(error.filename or url)),
+            hint="check free space, and the folder's owner and mode, or name another `store:` in the recipe",
+        ) from error
+
+
 class _Application:
     """The state of one ``apply``."""
 
     def __init__(self, graph: Graph, store: Store, options: Options, listener: Listener) -> None:
-        self.graph, self.store, self.options, self.listener = graph, store, options, listener
+        self.graph, self.store, self.options = graph, store, options
+        self.listener = one_at_a_time(listener)
         self.last = store.runs.latest()
         self.resolver = Resolver(store, self.last, hash_sources=True)
         self.shapes = Shapes(graph)
@@ -112,7 +128,7 @@ class _Application:
             if self.executor is not None:
                 self.executor.close(now=interrupted)
             if interrupted:
-                self._save("interrupted")
+                self._save_interrupted()
         outcome = self._finish()
         counts = {status: sum(e.status == status for e in self.entries.values()) for status in _STATUSES}
         run = outcome.run
@@ -134,6 +150,8 @@ class _Application:
     def _decide(self, task: Task) -> None:
         try:
             decision = self.resolver.decide(task, self.known)
+        except StoreError:
+            raise  # no task could keep its results
         except SpatialrunError as error:
             self._fail(task, None, error.at(step=task.id.step, sample=task.id.sample), {})
             return
@@ -168,10 +186,18 @@ class _Application:
     def _executor(self) -> Executor:
         """Make the executor when the first task needs one: processes only where samples can run side by side."""
         if self.executor is None:
+            self._check_writable()
             width = min(self.options.jobs, len(self.graph.recipe.samples))
             inline = width == 1
             self.executor = InlineExecutor(self.listener) if inline else PoolExecutor(self.listener, width)
         return self.executor
+
+    def _check_writable(self) -> None:
+        """Find out before the first task runs, not after it, whether its results can be kept."""
+        name = f"partial/probe-{uuid.uuid4().hex}"
+        with store_faults(self.store.url):
+            self.store.backend.put(name, b"")
+            self.store.backend.delete(name)
 
     def _spec(self, task: Task, decision: Decision, executor: Executor) -> TaskSpec:
         shape = self.shapes.of(task.id.sample)
@@ -238,6 +264,7 @@ class _Application:
             task.entry.uses,
             "failed",
             decision.key if decision else None,
+            decision.identity if decision else self._last_identity(task.id),
             facts={**facts, "error": error_to_json(error)},
         )
         self.entries[task.id] = entry
@@ -247,16 +274,25 @@ class _Application:
     def _skip_followers(self, failed: TaskId) -> None:
         for id in self.downstream[failed]:
             if id not in self.entries:
-                uses = self.graph.tasks[id].entry.uses
-                facts = {"because": str(failed)}
-                self.entries[id] = TaskEntry(id.step, id.sample, uses, "skipped", facts=facts)
+                self._skip(id, str(failed))
                 self._tell("task-skipped", id, because=str(failed))
                 self._skip_followers(id)
 
+    def _skip(self, id: TaskId, because: str) -> None:
+        """Note that a task was not come to; what it was last made from stays known, for the next plan."""
+        uses, identity = self.graph.tasks[id].entry.uses, self._last_identity(id)
+        self.entries[id] = TaskEntry(
+            id.step, id.sample, uses, "skipped", identity=identity, facts={"because": because}
+        )
+
+    def _last_identity(self, id: TaskId) -> Mapping[str, Any]:
+        before = self.last.tasks.get(id) if self.last else None
+        return before.identity if before else {}
+
     def _last_facts(self, task: Task, decision: Decision) -> Mapping[str, Any]:
         """Keep what is known of a cached result's making: its time, its log."""
-        before = self.last.tasks.get((task.id.step, task.id.sample)) if self.last else None
-        if before is not None and before.key == decision.key:
+        before = self.last.tasks.get(task.id) if self.last else None
+        if before is not None and before.key == decision.key and before.outputs:
             return before.facts
         record = self.store.actions.get(decision.key) if decision.key else None
         return {k: v for k, v in record.provenance.items() if k != "versions"} if record else {}
@@ -268,13 +304,24 @@ class _Application:
         return Outcome(self._save(status), changed=True, errors=tuple(self.errors))
 
     def _unchanged(self, last: Run) -> bool:
-        """Whether this run is the last one again: the same tasks with the same results, the same samples."""
+        """Whether this run is the last one again: nothing computed, the same results of the same samples."""
+        if any(entry.status == "done" for entry in self.entries.values()):
+            return False
         now = {(e.step, e.sample, e.key): e.outputs for e in self.entries.values()}
         then = {(e.step, e.sample, e.key): e.outputs for e in last.tasks.values()}
         return now == then and self._samples() == {k: dict(v) for k, v in last.samples.items()}
 
     def _samples(self) -> dict[str, dict[str, Any]]:
         return {name: dict(sample.metadata) for name, sample in self.graph.recipe.samples.items()}
+
+    def _save_interrupted(self) -> None:
+        """Save what there is, unless that is no more than the last run has."""
+        if self.last is not None and not any(entry.status == "done" for entry in self.entries.values()):
+            return
+        for id in self.graph.tasks:
+            if id not in self.entries:
+                self._skip(id, "interrupted")
+        self._save("interrupted")
 
     def _save(self, status: str) -> Run:
         run = Run(
@@ -285,13 +332,14 @@ class _Application:
             tasks={(id.step, id.sample): self.entries[id] for id in self.graph.tasks if id in self.entries},
             versions={"spatialrun": __version__},
         )
-        write_view(self.store, run)
-        for entry in run.tasks.values():
-            for slot, ref in entry.outputs.items():
-                if group_of(slot) == "figures":
-                    target = f"runs/{run.id}/{slot.replace('/', f'/{entry.sample}/', 1)}{ref.meta['suffix']}"
-                    self.store.backend.link(ref.path, target)
-        self.store.runs.save(run, self.graph.recipe.text)
+        with store_faults(self.store.url):
+            write_view(self.store, run)
+            for entry in run.tasks.values():
+                for slot, ref in entry.outputs.items():
+                    if group_of(slot) == "figures":
+                        name = slot.replace("/", f"/{entry.sample}/", 1) + ref.meta["suffix"]
+                        self.store.backend.link(ref.path, f"runs/{run.id}/{name}")
+            self.store.runs.save(run, self.graph.recipe.text)
         return run
 
     def _tell(self, kind: Any, id: TaskId | None = None, **data: Any) -> None:

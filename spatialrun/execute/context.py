@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from spatialrun.errors import TaskError
@@ -71,7 +72,7 @@ class TaskContext:
         now = time.monotonic()
         if done >= total or now - self._last_progress > _PROGRESS_EVERY:
             self._last_progress = now
-            self._tell("task-progress", done=done, total=total, unit=unit)
+            self._tell("task-progress", done=int(done), total=int(total), unit=unit)
 
     def folder(self, port: str) -> Path:
         """Make the folder of a ``files`` output."""
@@ -107,7 +108,8 @@ class TaskContext:
     def clean(self) -> None:
         """Remove what a failed task left outside the store."""
         if self.temporary is not None:
-            self.temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.temporary.unlink()
 
     def _tell(self, kind: str, **data: object) -> None:
         self._listener(Event(kind, self._spec.step, self._spec.sample, data))  # type: ignore[arg-type]

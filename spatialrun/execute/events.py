@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,8 +51,20 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+"""Called from several threads, but never by two at once."""
 
 
 def ignore(event: Event) -> None:
     """Listen to nothing."""
     del event
+
+
+def one_at_a_time(listener: Listener) -> Listener:
+    """Return a listener that is never called by two threads at once."""
+    turn = threading.Lock()
+
+    def listen(event: Event) -> None:
+        with turn:
+            listener(event)
+
+    return listen

@@ -1,19 +1,15 @@
-"""Local executors: tasks one after another in this process, or side by side in a pool of warm processes."""
+"""Local executors: tasks one after another in this process, or side by side in warm processes of their own."""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 from spatialrun.errors import TaskError, Where
-from spatialrun.execute.events import Event, Listener
+from spatialrun.execute.events import Listener
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
+from spatialrun.execute.worker import Worker, WorkerDied, run
 
 
 class Executor(Protocol):
@@ -39,7 +35,7 @@ class InlineExecutor:
     def submit(self, spec: TaskSpec) -> Future[TaskResult]:
         """Run a task and return its result as a future that is done."""
         future: Future[TaskResult] = Future()
-        future.set_result(_run(spec, self._listener))
+        future.set_result(run(spec, self._listener))
         return future
 
     def close(self, *, now: bool) -> None:
@@ -48,91 +44,55 @@ class InlineExecutor:
 
 
 class PoolExecutor:
-    """Runs tasks in a pool of processes that stay warm for the run."""
+    """Runs tasks in processes that stay warm for the run; one that dies takes only its own task with it."""
 
     def __init__(self, listener: Listener, width: int) -> None:
-        import multiprocessing
-
         self.width = width
-        context = multiprocessing.get_context("spawn")
-        self._events = context.SimpleQueue()
-        self._pool = ProcessPoolExecutor(
-            width, mp_context=context, initializer=_start_worker, initargs=(self._events, os.getpid())
-        )
-        self._relay = threading.Thread(target=_relay, args=(self._events.get, listener), daemon=True)
-        self._relay.start()
+        self._listener = listener
+        self._idle: deque[Worker] = deque()
+        self._busy: set[Worker] = set()
+        self._closing = False
+        self._threads = ThreadPoolExecutor(width, thread_name_prefix="spatialrun-worker")
 
     def submit(self, spec: TaskSpec) -> Future[TaskResult]:
-        """Give a task to a worker; one whose worker dies ends with an error of its own."""
-        outer: Future[TaskResult] = Future()
-        try:
-            inner = self._pool.submit(_run_in_worker, spec.to_json())
-        except BrokenProcessPool:
-            outer.set_result(_died(spec))
-            return outer
-
-        def settle(done: Future[TaskResult]) -> None:
-            error = done.exception()
-            outer.set_result(done.result() if error is None else _died(spec))
-
-        inner.add_done_callback(settle)
-        return outer
+        """Give a task to an idle worker, else to a new one; if that dies, the result says so."""
+        return self._threads.submit(self._run, spec)
 
     def close(self, *, now: bool) -> None:
         """End the workers."""
+        self._closing = now
         if now:
-            for process in list((self._pool._processes or {}).values()):
-                process.terminate()
-        self._pool.shutdown(wait=not now, cancel_futures=True)
-        self._events.put(None)
-        self._relay.join(timeout=5)
+            for worker in list(self._busy):
+                worker.kill()
+        self._threads.shutdown(cancel_futures=now)
+        for worker in self._idle:
+            worker.close()
+
+    def _run(self, spec: TaskSpec) -> TaskResult:
+        worker = self._idle.pop() if self._idle else Worker()
+        self._busy.add(worker)
+        if self._closing:  # it was made while the others were being ended
+            worker.kill()
+        try:
+            result = worker.run(spec, self._listener)
+        except WorkerDied as death:
+            worker.close()
+            return _died(spec, str(death))
+        except BaseException:  # the listener's
+            worker.kill()
+            worker.close()
+            raise
+        finally:
+            self._busy.discard(worker)
+        self._idle.append(worker)
+        return result
 
 
-_worker_events: Any = None
-
-
-def _start_worker(events: Any, parent: int) -> None:
-    global _worker_events
-    _worker_events = events
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: int) -> None:
-    """End this worker when the process that started it is gone: nobody would read its answer."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def _run_in_worker(data: dict[str, Any]) -> TaskResult:
-    return _run(TaskSpec.from_json(data), _worker_events.put)
-
-
-def _run(spec: TaskSpec, listener: Listener) -> TaskResult:
-    from spatialrun.execute.task import run_task
-
-    with blas_in_one_thread():
-        return run_task(spec, listener)
-
-
-def blas_in_one_thread() -> AbstractContextManager[Any]:
-    """Keep BLAS to one thread: sums are then made in one order, whatever the number of cores."""
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
-    return limits
-
-
-def _relay(receive: Callable[[], Event | None], listener: Listener) -> None:
-    while (event := receive()) is not None:
-        listener(event)
-
-
-def _died(spec: TaskSpec) -> TaskResult:
+def _died(spec: TaskSpec, how: str) -> TaskResult:
     error = TaskError(
         "task.worker-died",
-        f"the process that ran {spec.uses} ended without an answer",
+        f"the process that ran {spec.uses} {how}",
         where=Where(step=spec.step, sample=spec.sample),
-        hint="it was killed or ran out of memory; give the run more with --memory, or fewer workers with -j 1",
+        hint="if it ran out of memory, give the run more with --memory, or fewer workers with -j 1",
     )
     return TaskResult(error=error_to_json(error))

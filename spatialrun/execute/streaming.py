@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from spatialrun.steps.contract import Block, Context, Inputs, StreamingStep
@@ -59,7 +60,10 @@ def stream(
 
         def compute(block: Block) -> Mapping[str, np.ndarray]:
             arrays = step.block(shared, inputs, params, block)
-            partial.save(_name(block), arrays)
+            # A convenience for the next run, not a result: another run may have committed the whole meanwhile
+            # and be removing the folder; and where the disk is full, the commit will say it.
+            with suppress(OSError):
+                partial.save(_name(block), arrays)
             return arrays
 
         def report(key: str, result: Any, dsk: Any, state: Any, worker: Any) -> None:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from spatialrun.version import __version__
 from spatialrun.errors import SpatialrunError, TaskError
 from spatialrun.execute.context import StoredInputs, TaskContext
 from spatialrun.execute.events import Listener
@@ -22,6 +21,7 @@ from spatialrun.store.actions import ActionRecord
 from spatialrun.store.attempts import Attempt
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.store import Store, open_store
+from spatialrun.version import __version__
 
 BLOCKS = "blocks/"
 
@@ -43,9 +43,10 @@ def run_task(spec: TaskSpec, listener: Listener) -> TaskResult:
     try:
         record = _Runner(spec, context).run(facts)
     except Exception as problem:
-        context.clean()
         error = _as_error(problem, spec, context).at(step=spec.step, sample=spec.sample)
         return TaskResult(facts=facts(), error=error_to_json(error))
+    finally:
+        context.clean()
     return TaskResult({port: ref.to_json() for port, ref in record.outputs.items()}, facts())
 
 
@@ -142,17 +143,15 @@ class _Runner:
 
     def _written(self, attempt: Attempt, outputs: Outputs) -> dict[str, ObjectRef]:
         """Write the outputs, folders and exports; refuse any that was not declared, or is missing."""
+        _check_ports(self.spec, set(outputs))
         refs: dict[str, ObjectRef] = {}
         for port, value in outputs.items():
-            if port not in self.spec.writes:
-                continue
             if port in self.context.folders:
                 refs[port] = attempt.seal_folder(port)
             elif isinstance(value, Path):
                 refs[port] = self._exported()
             else:
                 refs[port] = attempt.write(port, value)
-        _check_ports(self.spec, set(outputs))
         return refs
 
     def _exported(self) -> ObjectRef:

@@ -11,8 +11,8 @@ def mermaid(plan: Plan) -> str:
     """Return the steps of a plan as a Mermaid flow chart."""
     lines = ["flowchart TD"]
     for number, (step, label) in enumerate(_labels(plan).items()):
-        uses, counts = label
-        lines.append(f'    s{number}["{step}<br/><small>{uses}<br/>{counts}</small>"]')
+        name, uses, counts = map(_entities, (step, *label))
+        lines.append(f'    s{number}["{name}<br/><small>{uses}<br/>{counts}</small>"]')
     numbers = {step: number for number, step in enumerate(_labels(plan))}
     lines += [f"    s{numbers[a]} --> s{numbers[b]}" for a, b in _edges(plan)]
     return "\n".join(lines) + "\n"
@@ -21,10 +21,23 @@ def mermaid(plan: Plan) -> str:
 def dot(plan: Plan) -> str:
     """Return the steps of a plan as a Graphviz graph."""
     lines = ["digraph recipe {", '    node [shape=box, fontname="sans-serif"];']
-    for step, (uses, counts) in _labels(plan).items():
-        lines.append(f'    "{step}" [label="{step}\\n{uses}\\n{counts}"];')
-    lines += [f'    "{a}" -> "{b}";' for a, b in _edges(plan)]
+    for step, label in _labels(plan).items():
+        name, uses, counts = map(_escaped, (step, *label))
+        lines.append(f'    "{name}" [label="{name}\\n{uses}\\n{counts}"];')
+    lines += [f'    "{_escaped(a)}" -> "{_escaped(b)}";' for a, b in _edges(plan)]
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _entities(text: str) -> str:
+    """Escape a text as Mermaid wants it."""
+    for character, name in (("#", "35"), ('"', "quot"), ("<", "lt"), (">", "gt")):
+        text = text.replace(character, f"#{name};")
+    return text
+
+
+def _escaped(text: str) -> str:
+    """Escape a text as Graphviz wants it."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _labels(plan: Plan) -> dict[str, tuple[str, str]]:

@@ -13,7 +13,6 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from spatialrun.errors import StoreError, Where
 from spatialrun.store import elements
@@ -49,19 +48,19 @@ class Attempt:
             self._backend.put(path, value.content)
             self._files[path] = (len(value.content), zlib.crc32(value.content))
             return ObjectRef(digest, path, kind, meta)
+        from spatialrun.store.zarr_stores import RecordingStore
+
         path = f"{self.prefix}/{port}"
         parent, _, name = path.rpartition("/")
-        store = _recording(self._backend.zarr(parent, read_only=False), parent, self._files)
+        store = RecordingStore(self._backend.zarr(parent, read_only=False))
         with guarded(f"{self._backend.url}/{path}", "written"):
             elements.write(store, name, value, kind)
+        self._files |= {f"{parent}/{key}": facts for key, facts in store.files.items()}
         return ObjectRef(digest, path, kind, meta)
 
     def folder(self, port: str) -> Path:
         """Make the empty folder for a ``files`` output; :meth:`seal_folder` makes it an object."""
-        path = self._backend.local(f"{self.prefix}/{port}")
-        with guarded(path, "written"):
-            path.mkdir(parents=True)
-        return path
+        return self._backend.folder(f"{self.prefix}/{port}")
 
     def seal_folder(self, port: str) -> ObjectRef:
         """Hash the folder that a step has filled."""
@@ -110,26 +109,3 @@ def _files_under(root: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(root):
         for name in sorted(names):
             yield Path(folder, name)
-
-
-def _recording(store: Any, prefix: str, files: dict[str, tuple[int, int]]) -> Any:
-    """Wrap a zarr store so that the size and checksum of every file written are noted in ``files``."""
-    from zarr.abc.store import Store
-    from zarr.core.buffer import Buffer
-    from zarr.storage import WrapperStore
-
-    class Recording(WrapperStore[Store]):  # type: ignore[misc]
-        async def set(self, key: str, value: Buffer) -> None:
-            await super().set(key, value)
-            content = value.to_bytes()
-            files[f"{prefix}/{key}"] = (len(content), zlib.crc32(content))
-
-        async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-            if not await self.exists(key):
-                await self.set(key, value)
-
-        async def delete(self, key: str) -> None:
-            await super().delete(key)
-            files.pop(f"{prefix}/{key}", None)
-
-    return Recording(store)

@@ -54,14 +54,17 @@ class Backend(Protocol):
     def local(self, path: str) -> Path:
         """Return a real file-system path of a file or folder (an object store brings it here first)."""
 
+    def folder(self, path: str) -> Path:
+        """Make a folder, if it is not there, and return its real file-system path to write to."""
+
     def link(self, source: str, target: str) -> None:
         """Make a file or folder appear under a second path, without a second copy where that can be had."""
 
     def sync(self, paths: Iterable[str]) -> None:
-        """Make files durable that were written by way of :meth:`zarr` or :meth:`local`."""
+        """Make files durable that were written by way of :meth:`zarr` or :meth:`folder`."""
 
     def share(self, prefix: str) -> None:
-        """Open a folder that was written by way of :meth:`zarr` or :meth:`local` to all who may use the store."""
+        """Open a folder that was written by way of :meth:`zarr` or :meth:`folder` to all who may use the store."""
 
 
 @contextmanager

@@ -199,7 +199,7 @@ class StoredElement:
     def _parent(self) -> zarr.Group:
         import zarr
 
-        from spatialrun.store.strict import StrictStore
+        from spatialrun.store.zarr_stores import StrictStore
 
         prefix = self.ref.path.rpartition("/")[0]
         return zarr.open_group(StrictStore(self._backend.zarr(prefix)), mode="r", zarr_format=3)

@@ -112,15 +112,20 @@ class LocalBackend:
 
     def zarr(self, prefix: str, *, read_only: bool = True) -> ZarrStore:
         """Return a zarr store over a folder."""
-        from zarr.storage import LocalStore
+        from spatialrun.store.zarr_stores import LinklessStore
 
         if not read_only:
-            with guarded(self.root / prefix, "written"):
-                self._make_folder(self.root / prefix)
-        return LocalStore(self.root / prefix, read_only=read_only)
+            self.folder(prefix)
+        return LinklessStore(self.root / prefix, read_only=read_only)
 
     def local(self, path: str) -> Path:
         """Return the real path."""
+        return self.root / path
+
+    def folder(self, path: str) -> Path:
+        """Make a folder, if it is not there, and return its path."""
+        with guarded(self.root / path, "written"):
+            self._make_folder(self.root / path)
         return self.root / path
 
     def link(self, source: str, target: str) -> None:

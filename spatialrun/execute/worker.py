@@ -1,0 +1,122 @@
+"""Workers: processes that run one task after another.
+
+A worker reads task specs from its standard input and answers on its standard output, one JSON object per
+line: ``{"event": ...}`` as often as it likes, then ``{"result": ...}``. It shares nothing else with the run, so
+its death costs its task and nothing more; and it ends when its input does, so it never outlives the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from queue import SimpleQueue
+from typing import Any
+
+from spatialrun.execute.events import Event, Listener
+from spatialrun.execute.spec import TaskResult, TaskSpec
+
+START = "from spatialrun.execute.worker import serve; serve()"
+
+
+class WorkerDied(Exception):  # noqa: N818  (an event, not a fault of the caller)
+    """A worker ended without an answer; the text says how."""
+
+
+class Worker:
+    """The run's end of a worker."""
+
+    def __init__(self) -> None:
+        # What can be imported here can be imported there; -P: the current folder only where it is here too.
+        path = os.pathsep.join(map(os.path.abspath, sys.path))
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+
+    def run(self, spec: TaskSpec, listener: Listener) -> TaskResult:
+        """Run a task and pass on its events.
+
+        Raises
+        ------
+        WorkerDied
+            The process ended before the task did.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(_line(spec.to_json()))
+            stdin.flush()
+        except OSError:
+            raise WorkerDied(self._end()) from None
+        for line in stdout:
+            if not line.endswith(b"\n"):
+                break  # it died in the middle of a word
+            message = json.loads(line)
+            if "result" in message:
+                return TaskResult(**message["result"])
+            listener(Event(**message["event"]))
+        raise WorkerDied(self._end())
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Let it go: it ends by itself when nobody can ask it for more."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+    def _end(self) -> str:
+        code = self._process.wait()
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def serve() -> None:
+    """Run tasks until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the run, which ends its workers itself
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    turn = threading.Lock()
+
+    def answer(message: Mapping[str, Any]) -> None:
+        with turn:
+            answers.write(_line(message))
+            answers.flush()
+
+    specs: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    threading.Thread(target=_receive, args=(specs.put,), daemon=True).start()
+    while True:
+        result = run(TaskSpec.from_json(specs.get()), lambda event: answer({"event": asdict(event)}))
+        answer({"result": asdict(result)})
+
+
+def run(spec: TaskSpec, listener: Listener) -> TaskResult:
+    """Run a task with one BLAS thread: sums are then made in one order, whatever the number of cores."""
+    from threadpoolctl import threadpool_limits
+
+    from spatialrun.execute.task import run_task
+
+    with threadpool_limits(1, user_api="blas"):
+        return run_task(spec, listener)
+
+
+def _receive(take: Callable[[dict[str, Any]], None]) -> None:
+    """Take specs as they come; when no more can come, nobody reads answers either: end, even within a task."""
+    for line in sys.stdin.buffer:
+        take(json.loads(line))
+    os._exit(0)
+
+
+def _line(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"

@@ -58,7 +58,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Test:
+class Condition:
     """A column compared with a value; with neither operator nor value, a column of true and false."""
 
     name: Token
@@ -83,7 +83,7 @@ class Joined:
     parts: tuple[Node, ...]
 
 
-Node = Test | Not | Joined
+Node = Condition | Not | Joined
 
 
 @dataclass(frozen=True)
@@ -121,29 +121,31 @@ class Comparison:
             raise self._unknown(node.name, list(map(str, table.columns)))
         return self._compare(node, table[node.name.text])
 
-    def _compare(self, test: Test, column: pd.Series) -> np.ndarray:
+    def _compare(self, condition: Condition, column: pd.Series) -> np.ndarray:
         from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
         present = column.notna().to_numpy()
-        values, wanted = column, test.value
+        values, wanted = column, condition.value
         if isinstance(column.dtype, _categorical()):
             values = column.astype(object)
         if is_bool_dtype(values):
-            self._insist(test, isinstance(wanted, bool), "true or false")
+            self._insist(condition, isinstance(wanted, bool), "true or false")
         elif is_numeric_dtype(values):
             number = isinstance(wanted, float) and not isinstance(wanted, bool)
-            self._insist(test, number, "numbers")
+            self._insist(condition, number, "numbers")
         else:
-            self._insist(test, bool(test.operator) and test.operator in ("==", "!="), "text", "== or !=")
-            values, wanted = values.astype(str), test.literal
-        compare = OPERATORS[test.operator or "=="]
+            self._insist(
+                condition, bool(condition.operator) and condition.operator in ("==", "!="), "text", "== or !="
+            )
+            values, wanted = values.astype(str), condition.literal
+        compare = OPERATORS[condition.operator or "=="]
         found: np.ndarray = compare(values, wanted).to_numpy(dtype=bool)
         return found & present
 
-    def _insist(self, test: Test, sound: bool, holds: str, needed: str | None = None) -> None:
+    def _insist(self, condition: Condition, sound: bool, holds: str, needed: str | None = None) -> None:
         if not sound:
-            what = f"'{test.name.text}' holds {holds}: compare it with {needed or holds}"
-            raise fault(self.source, what, test.name.start, test.name.end)
+            what = f"'{condition.name.text}' holds {holds}: compare it with {needed or holds}"
+            raise fault(self.source, what, condition.name.start, condition.name.end)
 
     def _unknown(self, name: Token, columns: list[str]) -> UsageError:
         from difflib import get_close_matches
@@ -227,7 +229,7 @@ class _Parser:
 
     def _comparison(self, name: Token) -> Node:
         if self._token.kind != "operator":
-            return Test(name)
+            return Condition(name)
         symbol = self._next().text
         token = self._token
         if token.kind == "number":
@@ -241,7 +243,7 @@ class _Parser:
             quoted = f"; put text in quotes: '{token.text}'" if token.kind == "word" else ""
             raise self._fault(f"a value is expected after {symbol}{quoted}")
         self._next()
-        return Test(name, symbol, value, literal)
+        return Condition(name, symbol, value, literal)
 
     def _next(self) -> Token:
         """Return the token at hand and go on to the next."""
@@ -271,7 +273,7 @@ class _Parser:
 
 
 def _names(node: Node) -> list[str]:
-    if isinstance(node, Test):
+    if isinstance(node, Condition):
         return [node.name.text]
     parts = node.parts if isinstance(node, Joined) else (node.inner,)
     return [name for part in parts for name in _names(part)]

@@ -11,11 +11,10 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli import apply, check, init, log, plan, schema, show, steps, table
+from spatialrun.cli import apply, check, exits, init, log, plan, schema, show, steps, table
 
 app = typer.Typer(
     name="spatialrun",
-    help="Declarative, cached, resumable recipes for spatial transcriptomics.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -32,8 +31,6 @@ for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 
-EXIT_BUG = 1
-EXIT_INTERRUPTED = 130
 DEBUG = "SPATIALRUN_DEBUG"
 
 
@@ -53,8 +50,11 @@ def spatialrun(
 ) -> None:
     """Declarative, cached, resumable recipes for spatial transcriptomics.
 
-    Start with [bold]spatialrun init DIR[/bold], which writes a recipe for the Space Ranger folders below DIR,
-    then [bold]spatialrun plan[/bold] and [bold]spatialrun apply[/bold] it.
+    [bold]spatialrun init data[/bold]            write a recipe for the samples below data
+
+    [bold]spatialrun plan recipe.yaml[/bold]     see what it would do, and why
+
+    [bold]spatialrun apply recipe.yaml[/bold]    do it; a second time, only what changed
     """
     del version
 
@@ -70,9 +70,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         typer.main.get_command(app).main(args=words, prog_name="spatialrun")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else EXIT_BUG
+        return end.code if isinstance(end.code, int) else exits.BUG
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return exits.INTERRUPTED
     except SpatialrunError as error:
         if debug:
             traceback.print_exc()
@@ -87,7 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 f"  help: this is a fault of spatialrun; set {DEBUG}=1 and report what it says",
                 file=sys.stderr,
             )
-        return EXIT_BUG
+        return exits.BUG
     return 0
 
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spatialrun.cli import exits
 from spatialrun.cli.options import Overrides, Recipe
 
 if TYPE_CHECKING:
     from spatialrun.api import LoadedRecipe
     from spatialrun.cli.progress import Reporter
-
-EXIT_INTERRUPTED = 130
 
 Jobs = Annotated[
     int | None,
@@ -66,8 +65,7 @@ def apply(
             outcome = loaded.apply(options, tally)
     except KeyboardInterrupt:
         print_line(err(), "\ninterrupted: what was done is kept; apply again to go on")
-        # Workers may still hold the exit up; there is nothing left that they could add.
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise typer.Exit(exits.INTERRUPTED) from None
     print_warnings(err(), tally.warnings)
     if not (quiet or json):
         print_outcome(out(), loaded, outcome, tally)

@@ -15,7 +15,7 @@ from spatialrun.steps.contract import Site
 MATRICES = tuple(
     f"{kind}_feature_bc_matrix{suffix}" for kind in ("filtered", "raw") for suffix in ("", ".h5")
 )
-UNTELLING = ("outs",)
+UNTELLING = ("outs", "binned_outputs")
 """Folders named by Space Ranger, which say nothing about the sample."""
 DEEPEST = 8
 
@@ -101,21 +101,28 @@ def _worth_a_look(folder: Path) -> bool:
 
 
 def unique_names(paths: list[Path]) -> list[str]:
-    """Name samples after their folders, with as much of the path as tells them apart."""
+    """Name samples after their folders; those of one name by as much of the path as tells them apart."""
     parts = [_telling(path) for path in paths]
-    longest = max(map(len, parts), default=1)
-    for depth in range(1, longest + 1):
-        names = ["-".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    counted = []
-    for name in names:
-        number = 2
-        chosen = name
-        while chosen in counted:
+    names: list[str] = []
+    for own in parts:
+        alike = [other for other in parts if other[-1] == own[-1]]
+        name = next(
+            (_joined(own, depth) for depth in range(1, len(own) + 1) if _tells(alike, depth)), own[-1]
+        )
+        chosen, number = name, 2
+        while chosen in names:
             chosen, number = f"{name}-{number}", number + 1
-        counted.append(chosen)
-    return counted
+        names.append(chosen)
+    return names
+
+
+def _tells(parts: list[list[str]], depth: int) -> bool:
+    """Whether names of so many parts differ."""
+    return len({_joined(part, depth) for part in parts}) == len(parts)
+
+
+def _joined(part: list[str], depth: int) -> str:
+    return "-".join(part[-depth:])
 
 
 def _telling(path: Path) -> list[str]:

@@ -49,11 +49,12 @@ def print_errors(console: Console, outcome: Outcome, store: str) -> None:
     for error in outcome.errors:
         alike.setdefault((error.code, error.what, error.where.step), []).append(error)
     for errors in alike.values():
-        samples = ", ".join(error.where.sample or "" for error in errors)
+        samples = [error.where.sample or "" for error in errors]
+        named = ", ".join(samples) if len(samples) <= 3 else words.count(len(samples), "sample")
         first = errors[0]
-        first.where = replace(first.where, sample=samples)
+        where = replace(first.where, sample=named or None)
         print_line(console)
-        for line in error_lines(first):
+        for line in error_lines(SpatialrunError(first.code, first.what, where=where, hint=first.hint)):
             print_line(console, line)
     where = outcome.errors[0].where
     if where.step:

@@ -84,9 +84,9 @@ def print_table(console: Console, frame: pd.DataFrame, total: int) -> None:
 
 def _with_names(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Make the names of the rows a column, unless they are but numbers."""
-    import pandas as pd
+    from pandas.api.types import is_numeric_dtype
 
-    if isinstance(frame.index, pd.RangeIndex):
+    if frame.index.name is None and is_numeric_dtype(frame.index):
         return frame
     label = str(frame.index.name or INDEX_NAMES.get(name, "name"))
     while label in frame.columns:

@@ -1,0 +1,79 @@
+"""``init``: a recipe for what lies below some folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spatialrun.cli.discovery import unique_names
+from spatialrun.experiment import open_experiment
+
+
+@pytest.fixture
+def folders(store, tmp_path) -> Path:
+    """Two Space Ranger folders (one twice, under odd names), an h5ad file, and one folder that lacks a part."""
+    task = open_experiment(store).run.tasks["section", "p1"]
+    outs = store / task.outputs["files/spaceranger"].path / "outs"
+    for name in ("data/p1/outs", "data/2 (b)/outs"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).symlink_to(outs)
+    broken = tmp_path / "data" / "broken"
+    (broken / "spatial").mkdir(parents=True)
+    (broken / "filtered_feature_bc_matrix.h5").touch()
+    open_experiment(store)["p1"].write_h5ad(tmp_path / "data" / "p1.h5ad")
+    return tmp_path / "data"
+
+
+def test_the_recipe_passes_check(call, folders, monkeypatch):
+    monkeypatch.chdir(folders.parent)
+    result = call("init", "data/p1/outs", "data/2 (b)/outs", "data/p1.h5ad", "data/broken")
+    assert result.code == 0
+    assert result.lines[0] == "recipe.yaml: 3 samples"
+    assert result.lines[-1] == "next  spatialrun plan recipe.yaml"
+    assert "passed over data/broken: " in result.err
+    text = Path("recipe.yaml").read_text()
+    assert '"2-b": {path: "data/2 (b)/outs"}' in text
+    assert "# " in text
+    checked = call("check", "recipe.yaml")
+    assert checked.out == "ok: 7 steps, 3 samples, 18 tasks\n"
+    assert checked.err == ""
+
+
+def test_it_writes_over_nothing(call, folders, tmp_path):
+    target = tmp_path / "mine.yaml"
+    target.write_text("mine")
+    refused = call("init", folders, "--output", target)
+    assert refused.code == 2
+    assert "exists" in refused.err
+    assert target.read_text() == "mine"
+    assert call("init", folders, "--output", target, "--force").code == 0
+    assert call("check", target).code == 0
+
+
+def test_nothing_found(call, tmp_path):
+    empty = call("init", tmp_path, "--output", tmp_path / "r.yaml")
+    assert empty.code == 2
+    assert "no Space Ranger folder and no h5ad file" in empty.err
+    assert not (tmp_path / "r.yaml").exists()
+    assert "there is no folder" in call("init", tmp_path / "none").err
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/d/p1/outs", "/d/p2/outs"], ["p1", "p2"]),
+        (["/d/a/run/outs", "/d/b/run/outs", "/d/c"], ["a-run", "b-run", "c"]),
+        (["/d/p1/outs", "/d/p1.h5ad"], ["p1", "p1-2"]),
+        (["/d/p 1", "/e/p(1)"], ["d-p-1", "e-p-1"]),
+        (["/(", "/)"], ["sample", "sample-2"]),
+        (["/d/_cohort"], ["cohort"]),
+        (
+            ["/d/a/outs/binned_outputs/square_008um", "/d/b/outs/binned_outputs/square_008um"],
+            ["a-square_008um", "b-square_008um"],
+        ),
+        ([], []),
+    ],
+)
+def test_names_tell_samples_apart(paths, names):
+    assert unique_names([Path(path) for path in paths]) == names

@@ -1,0 +1,108 @@
+"""``show``, ``table`` and ``log``: what a run holds."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+BY_COUNTS = "obs", "--sort", "-total_counts", "--columns", "spot,total_counts"
+
+
+def test_show_lists_samples_and_slots(call, store):
+    result = call("show", store)
+    assert result.code == 0
+    assert "p1" in result.out
+    assert "layers" in result.out
+
+
+def test_show_takes_a_sample_and_a_recipe(call, applied, store):
+    result = call("show", store, "p2")
+    assert "of size 60 " in result.out
+    assert "counts <csc:i32>" in result.out
+    assert call("show", applied, "p2").out == result.out
+
+
+def test_show_knows_no_other_sample(call, store):
+    result = call("show", store, "p3")
+    assert result.code == 4
+    assert "error[store.unknown-name]" in result.err
+
+
+def test_no_store_and_no_run(call, store, tmp_path):
+    missing = call("show", tmp_path / "nowhere")
+    assert missing.code == 4
+    assert "error[store.missing]" in missing.err
+    assert "error[store.no-run]" in call("log", store, "--run", "never").err
+
+
+def test_table_sorts_and_cuts(call, store):
+    result = call("table", store, "p1", *BY_COUNTS, "--head", 5)
+    assert result.code == 0
+    header, *rows, note = result.lines
+    assert header.split() == ["spot", "total_counts"]
+    depths = [int(row.split()[1]) for row in rows]
+    assert len(depths) == 5
+    assert depths == sorted(depths, reverse=True)
+    assert note == "5 of 60 rows (--head)"
+
+
+def test_table_keeps_rows_that_meet_an_expression(call, store):
+    every = call("table", store, "p1", *BY_COUNTS, "--csv")
+    depths = [int(row["total_counts"]) for row in csv.DictReader(every.lines)]
+    assert len(depths) == 60, "CSV holds every row"
+    middle = sorted(depths)[30]
+    some = call("table", store, "p1", *BY_COUNTS, "--csv", "--where", f"total_counts > {middle}")
+    assert len(some.lines) - 1 == sum(depth > middle for depth in depths)
+    none = call("table", store, "p1", *BY_COUNTS, "--where", "total_counts < 0")
+    assert none.lines[-1] == "no rows"
+
+
+def test_columns_that_chose_rows_come_first(call, store):
+    result = call("table", store, "p1", "obs", "--sort", "array_col", "--where", "total_counts > 0")
+    assert result.lines[0].split()[:3] == ["spot", "total_counts", "array_col"]
+
+
+def test_tables_of_uns_have_the_names_of_their_rows(call, store):
+    result = call("table", store, "p1", "truth.genes", "--head", 1)
+    assert "svg" in result.lines[0].split()
+    assert result.lines[1].startswith("SIM")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("nope",), 4, "error[store.unknown-name]"),
+        (("obs", "--sort", "totl_counts"), 2, "unknown column 'totl_counts'; did you mean 'total_counts'?"),
+        (("obs", "--columns", "spot,x"), 2, "unknown column 'x'"),
+        (("obs", "--where", "total_counts >"), 2, "  | total_counts >\n  |               ^\n"),
+        (
+            ("obs", "--where", "totl_counts > 1"),
+            2,
+            "there is no column 'totl_counts'; did you mean 'total_counts'?",
+        ),
+        (("obs", "--head", "0"), 2, "--head"),
+    ],
+)
+def test_table_refuses(call, store, words, code, said):
+    result = call("table", store, "p1", *words)
+    assert result.code == code
+    assert said in result.err
+
+
+def test_log_shows_tasks_with_their_lines(call, store):
+    result = call("log", store)
+    assert result.code == 0
+    assert result.lines[0].startswith("run ")
+    assert "read p1  done  read.visium" in result.out
+    assert "    60 of 60 spots, 40 of 40 genes" in result.out
+
+
+def test_log_of_one_task(call, store):
+    result = call("log", store, "read", "p2")
+    assert "read p2" in result.out
+    assert "read p1" not in result.out
+    assert "depth" not in result.out
+    unknown = call("log", store, "raed")
+    assert unknown.code == 4
+    assert "unknown step 'raed'; did you mean 'read'?" in unknown.err

@@ -1,0 +1,98 @@
+"""``plan`` and ``check``: what would run and why, and what is wrong with a recipe."""
+
+from __future__ import annotations
+
+import json
+
+LATE_EDIT = ("--set", "steps.read.with.min_counts=7")
+
+
+def columns(result, task):
+    """The cells of a task's line."""
+    (line,) = [line for line in result.lines if line.startswith(task)]
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_everything_is_new_at_first(call, write):
+    plan = call("plan", write())
+    assert plan.code == 0
+    assert columns(plan, "section")[:3] == ["section p1, p2", "run", "new"]
+    assert columns(plan, "read")[:3] == ["read p1, p2", "pending", "section"]
+    assert plan.lines[-1] == "10 tasks: 2 to run, 8 pending"
+
+
+def test_everything_is_cached_at_last(call, applied):
+    plan = call("plan", applied)
+    assert columns(plan, "depth") == ["depth p1, p2", "cached"]
+    assert plan.lines[-1] == "10 tasks, all cached: nothing to do"
+
+
+def test_late_parameter_is_named_with_both_values(call, applied):
+    plan = call("plan", applied, *LATE_EDIT)
+    said = "min_counts: 0 -> 7 (only the last stage; setup cached)"
+    assert columns(plan, "read")[:3] == ["read p1, p2", "run", said]
+    assert columns(plan, "log")[:3] == ["log p1, p2", "pending", "read"]
+    assert plan.lines[-1] == "10 tasks: 2 cached, 2 to run, 6 pending"
+    assert "\x1b" not in plan.out
+
+
+def test_verbose_gives_each_task_a_line(call, applied):
+    plan = call("plan", applied, "-v", *LATE_EDIT)
+    assert columns(plan, "log p2")[:3] == ["log p2", "pending", "read p2"]
+
+
+def test_json_holds_the_reasons_as_data(call, applied):
+    plan = json.loads(call("plan", applied, "--json", *LATE_EDIT).out)
+    assert plan["counts"] == {"cached": 2, "run": 2, "pending": 6}
+    tasks = {(task["step"], task["sample"]): task for task in plan["tasks"]}
+    assert tasks["read", "p1"]["reasons"] == [{"kind": "parameter", "name": "min_counts", "old": 0, "new": 7}]
+    assert tasks["read", "p1"]["cached_stages"] == ["setup"]
+    assert tasks["log", "p2"]["waits_for"] == [{"step": "read", "sample": "p2"}]
+
+
+def test_graphs(call, applied):
+    assert call("plan", applied, "--graph", "mermaid").out.startswith("flowchart")
+    assert call("plan", applied, "--graph", "dot").out.startswith("digraph")
+    assert call("plan", applied, "--graph", "png").code == 2
+
+
+def test_check_counts_what_is_there(call, applied):
+    result = call("check", applied)
+    assert (result.code, result.out) == (0, "ok: 5 steps, 2 samples, 10 tasks\n")
+
+
+def test_check_shows_every_problem_at_its_place(call, write):
+    recipe = write(("normalize.log", "normalize.lgo"), ("n_genes", "n_gene"))
+    result = call("check", recipe)
+    assert result.code == 2
+    assert result.out == ""
+    assert (
+        "error[recipe.unknown-step]: unknown step type 'normalize.lgo'; did you mean 'normalize.log'?"
+        in result.err
+    )
+    assert f"--> {recipe}:12:11, step lgo" in result.err
+    assert "   12 |   - uses: normalize.lgo\n      |           ^^^^^^^^^^^^^\n" in result.err
+    assert "did you mean 'n_genes'?" in result.err
+    assert result.err.endswith("2 problems found\n")
+
+
+def test_missing_recipe(call, tmp_path):
+    result = call("plan", tmp_path / "none.yaml")
+    assert result.code == 2
+    assert "error[recipe.missing]" in result.err
+
+
+def test_bad_override(call, applied):
+    result = call("check", applied, "--set", "steps.read.with.min_counts")
+    assert result.code == 2
+    assert "error[recipe.override]" in result.err
+    assert "--> --set steps.read.with.min_counts" in result.err
+
+
+def test_store_that_is_a_file(call, write):
+    recipe = write()
+    (recipe.parent / "store").write_text("not a store")
+    for command in ("plan", "apply", "show"):
+        result = call(command, recipe)
+        assert result.code == 4
+        assert "error[store.not-a-store]: the store's path is a file" in result.err

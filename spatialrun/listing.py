@@ -60,14 +60,15 @@ def size(slots: Mapping[str, ObjectRef]) -> tuple[int, int] | None:
 
 
 def shared_slots(run: Run) -> dict[str, ObjectRef]:
-    """Return the slots that every sample of a run has, with their objects in the first."""
-    first, *rest = [run.slots(sample) for sample in run.samples] or [{}]
+    """Return the slots that every sample that was read has, with their objects in the first of them."""
+    read = [slots for sample in run.samples if size(slots := run.slots(sample))]
+    first, *rest = read or [{}]
     return {slot: ref for slot, ref in first.items() if all(slot in other for other in rest)}
 
 
 def describe_size(slots: Mapping[str, ObjectRef]) -> str:
-    """Word a sample's size: ``of size 1470 × 35554``."""
-    return f"of size {_by(found)}" if (found := size(slots)) else "without data"
+    """Word a sample's size: ``of size 1470 × 35554``, or ``not read``."""
+    return f"of size {_by(found)}" if (found := size(slots)) else "not read"
 
 
 def describe_metadata(run: Run, sample: str) -> str:
@@ -78,7 +79,8 @@ def describe_metadata(run: Run, sample: str) -> str:
 def describe_sample(run: Run, sample: str, width: int = WIDTH) -> str:
     """Describe one sample: its size, then group by group what it holds."""
     slots = run.slots(sample)
-    return "\n".join([f"annotated data {describe_size(slots)}", *_lines(slots, width)])
+    comma = "" if size(slots) else ","
+    return "\n".join([f"annotated data{comma} {describe_size(slots)}", *_lines(slots, width)])
 
 
 def describe_run(run: Run, width: int = WIDTH) -> str:

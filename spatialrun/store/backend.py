@@ -64,7 +64,7 @@ class Backend(Protocol):
         """Make files durable that were written by way of :meth:`zarr` or :meth:`folder`."""
 
     def share(self, prefix: str) -> None:
-        """Open a folder that was written by way of :meth:`zarr` or :meth:`folder` to all who may use the store."""
+        """Open a folder, written by way of :meth:`zarr` or :meth:`folder`, to all who may use the store."""
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from zarr.storage import LocalStore, WrapperStore
 class LinklessStore(LocalStore):  # type: ignore[misc]
     """A local store on any file system.
 
-    zarr creates a node's metadata by a hard link, so that one of several creators wins. What spatialrun writes has
-    one writer, and shall be written where there are no hard links, too.
+    zarr creates a node's metadata by a hard link, so that one of several creators wins. What spatialrun writes
+    has one writer, and shall be written where there are no hard links, too.
     """
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:

@@ -7,6 +7,7 @@ outputs plain folders.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -221,7 +222,7 @@ class StoredElement:
             "store.corrupt",
             f"the object {self.ref.path} {what}",
             where=Where(file=self._backend.url),
-            hint="delete its folder under data/ and apply again: it will be computed anew",
+            hint=f"remove it and apply again, which computes it anew: rm -r {shlex.quote(str(self.path))}",
         )
 
 

@@ -135,6 +135,7 @@ class TestDamage:
             store.element(ref).read()
         assert caught.value.code == "store.corrupt"
         assert ref.path in caught.value.what
+        assert f"rm -r {store.backend.local(ref.path)}" in caught.value.hint
 
     def test_a_flipped_bit_is_found(self, store, ref):
         for file in chunks(store, ref):

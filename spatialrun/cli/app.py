@@ -16,6 +16,7 @@ from spatialrun.cli import apply, check, exits, init, log, plan, schema, show, s
 app = typer.Typer(
     name="spatialrun",
     no_args_is_help=True,
+    epilog="Exit codes: 0 all done; 2 a fault of the recipe or the command; 3 a task failed; 4 the store.",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -83,11 +83,13 @@ class Board:
         for id in tasks:
             self._rows.setdefault(id.step, {})[id.sample] = Cell()
         self._began: float | None = None
+        self._finished = False
 
     def take(self, event: Event) -> None:
         """Follow an event."""
         if self._began is None:
             self._began = event.time
+        self._finished = event.kind == "run-finished"
         cell = self._rows.get(event.step, {}).get(event.sample)
         if cell is not None:
             cell.take(event)
@@ -133,7 +135,8 @@ class Board:
         cells = [cell for row in self._rows.values() for cell in row.values()]
         ended = sum(cell.state not in ("waiting", "running") for cell in cells)
         elapsed = words.clock(now - self._began) if self._began else "0:00"
-        return Text(f"\n{ended} of {words.count(len(cells), 'task')}  {elapsed}", "dim")
+        saving = "  saving the run" if ended == len(cells) and not self._finished else ""
+        return Text(f"\n{ended} of {words.count(len(cells), 'task')}  {elapsed}{saving}", "dim")
 
 
 def _advance(cell: Cell, now: float) -> list[RenderableType]:

@@ -100,8 +100,6 @@ class PlainLines(_Simple):
                 return f"failed: {data['error']['what']} [{data['error']['code']}]"
             case "task-skipped":
                 return f"skipped, as {data['because']} failed"
-            case "task-warning":
-                return f"warning: {data['line']}"
             case "task-log" if self._verbose:
                 return str(data["line"])
             case "task-cached" if self._verbose:

@@ -21,7 +21,8 @@ from spatialrun.store.runs import Run
 
 MOST_PLACES = 12
 """Figures or exports that are named one by one."""
-RANK = ".rank"
+RANK, PADJ = ".rank", ".padj"
+"""Columns of var by which a table of tested genes is known."""
 
 
 def print_outcome(console: Console, loaded: LoadedRecipe, outcome: Outcome, tally: Tally) -> None:
@@ -104,12 +105,17 @@ def _tables(run: Run) -> Iterator[str]:
 def _next(run: Run, store: str) -> Iterator[Sequence[str | Text]]:
     yield _label("next"), words.command("show", store)
     for task in run.tasks.values():
-        rank = next(
-            (name_of(slot) for slot in task.outputs if slot.startswith("var/") and slot.endswith(RANK)), None
-        )
-        if rank is not None:
-            yield "", words.command("table", store, task.sample, "var", "--sort", rank, "--head", "15")
+        tested = next((name_of(slot).removesuffix(PADJ) for slot in task.outputs if _is_padj(slot)), None)
+        if tested is not None and f"var/{tested}{RANK}" in task.outputs:
+            yield (
+                "",
+                words.command("table", store, task.sample, "var", "--sort", tested + RANK, "--head", "15"),
+            )
             return
+
+
+def _is_padj(slot: str) -> bool:
+    return group_of(slot) == "var" and slot.endswith(PADJ)
 
 
 def _label(word: str) -> Text:

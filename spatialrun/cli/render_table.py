@@ -58,12 +58,20 @@ class Selection:
         return frame[self._order(frame)], total
 
     def _order(self, frame: pd.DataFrame) -> list[str]:
-        """Return the columns to print: those that were asked for, else all, the ones that chose rows first."""
+        """Return the columns to print: those that were asked for, else all.
+
+        The ones that chose rows come first, and after them their kin: ``spatialde.padj`` of ``spatialde.rank``.
+        """
         if self.columns:
             return [_known(column, frame) for column in self.columns]
-        first = [str(frame.columns[0]), *(self.where.names if self.where else ())]
-        first += [self.sort.removeprefix("-")] if self.sort else []
-        return list(dict.fromkeys([*first, *map(str, frame.columns)]))
+        every = list(map(str, frame.columns))
+        chose = [
+            *(self.where.names if self.where else ()),
+            *([self.sort.removeprefix("-")] if self.sort else []),
+        ]
+        families = {name.rpartition(".")[0] for name in chose} - {""}
+        kin = [name for name in every if name.rpartition(".")[0] in families]
+        return list(dict.fromkeys([every[0], *chose, *kin, *every]))
 
 
 def print_table(console: Console, frame: pd.DataFrame, total: int) -> None:

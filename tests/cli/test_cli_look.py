@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 
+import pandas as pd
 import pytest
+
+from spatialrun.cli.render_table import Selection
 
 BY_COUNTS = "obs", "--sort", "-total_counts", "--columns", "spot,total_counts"
 
@@ -61,6 +64,13 @@ def test_table_keeps_rows_that_meet_an_expression(call, store):
 def test_columns_that_chose_rows_come_first(call, store):
     result = call("table", store, "p1", "obs", "--sort", "array_col", "--where", "total_counts > 0")
     assert result.lines[0].split()[:3] == ["spot", "total_counts", "array_col"]
+
+
+def test_columns_of_one_family_stay_together():
+    frame = pd.DataFrame({"a": [1, 2], "t.padj": [0.5, 0.1], "b": [1, 2], "t.rank": [2, 1]}, index=["x", "y"])
+    chosen, total = Selection(sort="t.rank", head=1).of(frame, "var")
+    assert list(chosen.columns) == ["gene", "t.rank", "t.padj", "a", "b"]
+    assert (list(chosen["gene"]), total) == (["y"], 2)
 
 
 def test_tables_of_uns_have_the_names_of_their_rows(call, store):

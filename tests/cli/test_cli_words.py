@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from rich.console import Console
 from spatialrun.cli import words
 from spatialrun.cli.console import print_columns
 from spatialrun.cli.failure import error_lines, print_warnings
-from spatialrun.cli.live import Board
+from spatialrun.cli.live import Board, LiveBoard
 from spatialrun.cli.progress import PLAIN_PROGRESS_EVERY, PlainLines
 from spatialrun.cli.render_reason import reason_words
 from spatialrun.cli.render_step import type_words
@@ -201,6 +202,24 @@ def test_board_shows_every_task_and_the_running_ones():
     assert lines[4].startswith("svg p1")
     assert lines[4].endswith("1,024 / 35,554 genes  0:08")
     assert lines[-1] == "4 of 6 tasks  0:12"
+
+
+def test_board_says_that_the_run_is_being_saved():
+    board = Board([TaskId("read", "p1")])
+    board.take(RUN[1])
+    assert "1 of 1 task  0:01  saving the run" in printed(board.render(102.0))
+    board.take(Event("run-finished", data={}, time=103.0))
+    assert "saving" not in printed(board.render(103.0))
+
+
+@pytest.mark.parametrize(("entries", "appears"), [(RUN, True), (RUN[:2], False)])
+def test_live_board_appears_with_the_first_task_that_runs(entries, appears):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=80)
+    with LiveBoard(console, TASKS, verbose=False) as board:
+        for event in entries:
+            board(event)
+    assert bool(stream.getvalue()) == appears
 
 
 def test_board_of_ascii_and_of_many_samples():

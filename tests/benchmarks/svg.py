@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from spatialrun.execute.local import blas_in_one_thread
 from spatialrun.execute.streaming import stream
 from spatialrun.methods.simulate import BENCHMARK_1470, simulate_visium
 from spatialrun.readers import simulated
@@ -137,7 +137,7 @@ def test_all(folder: Path) -> dict[str, Any]:
     context, partial = Silent(), store.partial("benchmark")
     partial.discard()
     clock = [time.perf_counter()]
-    with blas_in_one_thread():
+    with threadpool_limits(1, user_api="blas"):
         setup = HeldInputs({k: Held(v) for k, v in step.setup(inputs, params, context).items()})
         clock.append(time.perf_counter())
         blocks = stream(step, setup, inputs, params, partial, context, in_flight=context.threads)

@@ -122,11 +122,11 @@ class Comparison:
         return self._compare(node, table[node.name.text])
 
     def _compare(self, condition: Condition, column: pd.Series) -> np.ndarray:
-        from pandas.api.types import is_bool_dtype, is_numeric_dtype
+        from pandas.api.types import CategoricalDtype, is_bool_dtype, is_numeric_dtype
 
         present = column.notna().to_numpy()
         values, wanted = column, condition.value
-        if isinstance(column.dtype, _categorical()):
+        if isinstance(column.dtype, CategoricalDtype):
             values = column.astype(object)
         if is_bool_dtype(values):
             self._insist(condition, isinstance(wanted, bool), "true or false")
@@ -277,9 +277,3 @@ def _names(node: Node) -> list[str]:
         return [node.name.text]
     parts = node.parts if isinstance(node, Joined) else (node.inner,)
     return [name for part in parts for name in _names(part)]
-
-
-def _categorical() -> type:
-    import pandas as pd
-
-    return pd.CategoricalDtype

@@ -75,9 +75,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except SpatialrunError as error:
+        from spatialrun.cli.console import err
+        from spatialrun.cli.failure import print_error
+
         if debug:
             traceback.print_exc()
-        _print_error(error)
+        print_error(err(), error)
         return error.exit_code
     except Exception as problem:
         if debug:
@@ -96,12 +99,3 @@ def _hush() -> None:
     """Keep the libraries' warnings to developers from users; the workers inherit the environment."""
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-
-
-def _print_error(error: Exception) -> None:
-    from spatialrun.cli.console import err
-    from spatialrun.cli.failure import print_error
-    from spatialrun.errors import SpatialrunError
-
-    assert isinstance(error, SpatialrunError)
-    print_error(err(), error)

@@ -59,9 +59,10 @@ def apply(
     given = {"jobs": jobs, "memory": amounts.parse(memory) if memory else None}
     options = Options(**{name: value for name, value in given.items() if value is not None})
     loaded = load(recipe, set or ())
-    tally = Tally(_reporter(loaded, quiet=quiet, verbose=bool(verbose), json=json))
+    reporter = _reporter(loaded, quiet=quiet, verbose=bool(verbose), json=json)
+    tally = Tally(reporter)
     try:
-        with tally:
+        with reporter:
             outcome = loaded.apply(options, tally)
     except KeyboardInterrupt:
         print_line(err(), "\ninterrupted: what was done is kept; apply again to go on")

@@ -114,23 +114,13 @@ class PlainLines(_Simple):
         return f"{event.data['done']:,} of {event.data['total']:,} {event.data['unit']}".rstrip()
 
 
-class Tally(_Simple):
+class Tally:
     """Counts what happened and keeps the warnings, and passes every event on to the reporter that shows it."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self.counts: dict[str, int] = {}
         self.warnings: list[tuple[str, str, str]] = []
-
-    def __enter__(self) -> Self:
-        self._reporter.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the reporter."""
-        self._reporter.__exit__(kind, error, trace)
 
     def __call__(self, event: Event) -> None:
         """Count an event and pass it on."""

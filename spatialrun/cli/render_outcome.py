@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -64,9 +63,9 @@ def print_errors(console: Console, outcome: Outcome, store: str) -> None:
 
 
 def _made(loaded: LoadedRecipe, run: Run, store: str) -> Iterator[Sequence[str | Text]]:
-    folder = Path(store) / "runs" / run.id
+    folder = f"{store}/runs/{run.id}"
     figures = [
-        str(folder / "figures" / task.sample / (name_of(slot) + ref.meta["suffix"]))
+        f"{folder}/figures/{task.sample}/{name_of(slot)}{ref.meta['suffix']}"
         for task in run.tasks.values()
         for slot, ref in task.outputs.items()
         if group_of(slot) == "figures"
@@ -76,11 +75,11 @@ def _made(loaded: LoadedRecipe, run: Run, store: str) -> Iterator[Sequence[str |
         for id, task in loaded.graph.tasks.items()
         if task.destination and id in run.tasks and run.tasks[id].outputs
     ]
-    yield from _places("figures", figures, str(folder / "figures"))
+    yield from _places("figures", figures, f"{folder}/figures")
     yield from _places("exports", exports, "")
     if tables := list(_tables(run)):
         yield from _places("tables", tables, "")
-    yield _label("view"), str(folder / "view.zarr")
+    yield _label("view"), f"{folder}/view.zarr"
 
 
 def _places(kind: str, places: Sequence[str], folder: str) -> Iterator[Sequence[str | Text]]:

@@ -1,11 +1,15 @@
 """Fixtures that the whole suite shares: where the real data lies, if it does; a bench for whole recipes."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import steps_of_tests
-from lab import Lab
+
+if TYPE_CHECKING:
+    from lab import Lab
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -46,12 +50,16 @@ def sections(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture
 def lab(tmp_path, sections) -> Lab:
     """A bench with the one sample ``a``, and nothing done yet."""
+    from lab import Lab
+
     return Lab(tmp_path / "lab", {"a": sections["a"]})
 
 
 @pytest.fixture(scope="session")
 def applied_once(tmp_path_factory, sections) -> Lab:
     """The bench after its first run; read only."""
+    from lab import Lab
+
     lab = Lab(tmp_path_factory.mktemp("applied") / "lab", {"a": sections["a"]})
     outcome = lab.apply()
     assert outcome.run.status == "done", outcome.errors
@@ -67,6 +75,8 @@ def applied(applied_once, tmp_path) -> Lab:
 @pytest.fixture
 def own_steps(monkeypatch) -> None:
     """The step types of the tests are in the catalogue."""
+    import steps_of_tests
+
     from spatialrun.steps import catalogue
 
     monkeypatch.setattr(catalogue, "STEPS", dict(catalogue.STEPS))

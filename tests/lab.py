@@ -35,7 +35,7 @@ class Lab:
     """A recipe in a folder of its own; ``samples`` are names and the folders that they are read from."""
 
     root: Path
-    samples: dict[str, Path] = field(default_factory=dict)
+    samples: dict[str, Path | None] = field(default_factory=dict)
     steps: str = STEPS
 
     @property
@@ -48,7 +48,7 @@ class Lab:
 
     @property
     def text(self) -> str:
-        samples = "".join(f"  {name}: {{path: {path}}}\n" for name, path in self.samples.items())
+        samples = "".join(f"  {name}: {{path: {path or 'null'}}}\n" for name, path in self.samples.items())
         return f"spatialrun: 1\nstore: store\nsamples:\n{samples}steps:\n{self.steps}"
 
     def edit(self, old: str, new: str) -> None:

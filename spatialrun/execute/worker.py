@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from queue import SimpleQueue
 from typing import Any
@@ -74,7 +75,8 @@ class Worker:
         """Let it go: it ends by itself when nobody can ask it for more."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                with suppress(BrokenPipeError):  # what it died before reading is still in the buffer
+                    stream.close()
         self._process.wait()
 
     def _end(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,9 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
 MAX_NODES = 50_000
 """Keys and values of a recipe, every alias counted with all that it stands for."""
+
+# libyaml is several times as fast; PyYAML's own parser is there without it too, and words the errors.
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _CONSTANTS: Mapping[str, Atom] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -53,7 +57,15 @@ _PLAIN_WORDS = (
 )
 
 
-def compose(source: Source, problems: Problems) -> Node:
+@dataclass
+class Budget:
+    """What is left to a recipe and all that it includes, together."""
+
+    characters: int = MAX_BYTES
+    nodes: int = MAX_NODES
+
+
+def compose(source: Source, problems: Problems, budget: Budget | None = None) -> Node:
     """Compose the tree of a text; duplicate keys go to ``problems``, the first one stands.
 
     Raises
@@ -61,34 +73,70 @@ def compose(source: Source, problems: Problems) -> Node:
     RecipeError
         ``recipe.syntax`` where the text is not plain YAML, ``recipe.limits`` where it is too large.
     """
-    if len(source.text) > MAX_BYTES:
+    budget = budget or Budget()
+    budget.characters -= len(source.text)
+    if budget.characters < 0:
         raise RecipeError(
             "recipe.limits",
-            f"the recipe has {len(source.text):,} characters; recipes have at most {MAX_BYTES:,}",
+            f"more than {MAX_BYTES:,} characters, with all that is included; recipes have no more",
             where=source.mark().where(),
             hint="a recipe holds paths and parameters; keep data in files of their own",
         )
-    return _Composer(source, problems).document()
+    try:
+        composer = _Composer(source, problems, budget.nodes, _FAST)
+        root = composer.document()
+    except (yaml.YAMLError, ValueError, OverflowError):
+        composer = _Composer(source, problems, budget.nodes, yaml.SafeLoader)
+        root = composer.document_or_error()
+    budget.nodes -= composer.count
+    return root
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """What an alias stands for: how many keys and values, in how many levels below the first."""
+
+    node: Node
+    size: int
+    height: int
 
 
 class _Composer:
     """Builds nodes from PyYAML's events, counting as it goes so that bombs are refused before they grow."""
 
-    def __init__(self, source: Source, problems: Problems) -> None:
+    def __init__(self, source: Source, problems: Problems, most: int, parser: Any) -> None:
         self._source = source
         self._problems = problems
-        self._events: Iterator[Any] = yaml.parse(source.text, Loader=yaml.SafeLoader)
-        self._anchors: dict[str, tuple[Node, int] | None] = {}
-        self._count = 0
+        self._most = most
+        self._events: Iterator[Any] = yaml.parse(source.text, Loader=parser)
+        self._anchors: dict[str, _Anchored | None] = {}
+        self._reached = 0
+        self.count = 0
+
+    def document_or_error(self) -> Node:
+        """Return what :meth:`document` does; what the parser cannot read is an error of the recipe."""
+        try:
+            return self.document()
+        except yaml.MarkedYAMLError as error:
+            raise self._syntax(error) from None
+        except yaml.reader.ReaderError as error:
+            before = Source("", self._source.text[: error.position]).lines
+            mark = self._source.mark(len(before), len(before[-1]) + 1, 1)
+            what = f"the character U+{error.character:04X} cannot stand in YAML"
+            raise self._error("recipe.syntax", what, mark) from None
+        except (ValueError, OverflowError):
+            # PyYAML lets escapes and version numbers out of range through to chr() and int().
+            raise self._error("recipe.syntax", "an escape that stands for no character", None) from None
 
     def document(self) -> Node:
-        self._next()  # the stream's start
-        event = self._next()
+        """Return the root of the one document."""
+        next(self._events)  # the stream's start
+        event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
             return ScalarNode(self._source.mark(), "", None)
-        root = self._node(self._next(), depth=0)
-        self._next()  # the document's end
-        extra = self._next()
+        root = self._node(next(self._events), depth=0)
+        next(self._events)  # the document's end
+        extra = next(self._events)
         if not isinstance(extra, yaml.StreamEndEvent):
             raise self._error(
                 "recipe.syntax", "a second document starts here; a recipe is one document", self._mark(extra)
@@ -97,53 +145,57 @@ class _Composer:
 
     def _node(self, event: Any, depth: int) -> Node:
         mark = self._mark(event)
-        before = self._count
         self._grow(1, mark)
-        if depth > MAX_DEPTH:
-            raise self._error("recipe.limits", f"nested more than {MAX_DEPTH} levels deep", mark)
+        self._reach(depth, mark)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event, mark)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = None
-        node: Node
-        if isinstance(event, yaml.ScalarEvent):
-            node = self._scalar(event, mark)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            self._plain_tag(event, "seq", mark)
-            node = self._list(event, mark, depth)
-        else:
-            self._plain_tag(event, "map", mark)
-            node = self._map(event, mark, depth)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = (node, self._count - before)
+            return self._alias(event, mark, depth)
+        if event.anchor is None:
+            return self._value(event, mark, depth)
+        self._anchors[event.anchor] = None
+        before, outer, self._reached = self.count, self._reached, depth
+        node = self._value(event, mark, depth)
+        self._anchors[event.anchor] = _Anchored(node, self.count - before + 1, self._reached - depth)
+        self._reached = max(outer, self._reached)
         return node
 
-    def _alias(self, event: Any, mark: Mark) -> Node:
+    def _value(self, event: Any, mark: Mark, depth: int) -> Node:
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event, mark)
+        if isinstance(event, yaml.SequenceStartEvent):
+            self._plain_tag(event, "seq", mark)
+            return self._list(event, mark, depth)
+        self._plain_tag(event, "map", mark)
+        return self._map(event, mark, depth)
+
+    def _alias(self, event: Any, mark: Mark, depth: int) -> Node:
         if event.anchor not in self._anchors:
             raise self._error("recipe.syntax", f"*{event.anchor} refers to no anchor above it", mark)
         anchored = self._anchors[event.anchor]
         if anchored is None:
             raise self._error("recipe.syntax", f"*{event.anchor} stands inside what it refers to", mark)
-        node, size = anchored
-        self._grow(size, mark)
-        return node
+        self._grow(anchored.size, mark)
+        self._reach(depth + anchored.height, mark)
+        return anchored.node
 
     def _list(self, start: Any, mark: Mark, depth: int) -> ListNode:
         items = []
-        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             items.append(self._node(event, depth + 1))
         return ListNode(self._closed(mark, start, event), tuple(items))
 
     def _map(self, start: Any, mark: Mark, depth: int) -> MapNode:
         entries: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
-        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._mark(event)
             if not isinstance(event, yaml.ScalarEvent):
                 raise self._error("recipe.syntax", "a key must be plain text", key)
             self._grow(1, key)
             text = self._text(event.value, key)
-            value = self._node(self._next(), depth + 1)
+            following = next(self._events)
+            value = self._node(following, depth + 1)
+            if isinstance(value, ScalarNode) and following.start_mark.index == following.end_mark.index:
+                value = ScalarNode(self._after_colon(event, value.mark), value.text, value.value)
             if text == "<<" and event.implicit[0]:
                 self._merge(value, merged)
             elif text in entries:
@@ -167,7 +219,7 @@ class _Composer:
 
     def _scalar(self, event: Any, mark: Mark) -> ScalarNode:
         text = self._text(event.value, mark)
-        plain = event.implicit[0] and event.style is None
+        plain = event.implicit[0] and not event.style
         value = self._resolve(text, mark) if plain or event.tag is not None else text
         kind = {str: "str", bool: "bool", int: "int", float: "float"}.get(type(value), "null")
         if event.tag in ("!", "tag:yaml.org,2002:str"):
@@ -205,27 +257,18 @@ class _Composer:
         return text
 
     def _grow(self, by: int, mark: Mark) -> None:
-        self._count += by
-        if self._count > MAX_NODES:
+        self.count += by
+        if self.count > self._most:
             raise self._error(
                 "recipe.limits",
-                f"more than {MAX_NODES:,} keys and values, aliases counted with what they stand for",
+                f"more than {MAX_NODES:,} keys and values, included ones too, aliases with what they stand for",
                 mark,
             )
 
-    def _next(self) -> Any:
-        try:
-            return next(self._events)
-        except yaml.MarkedYAMLError as error:
-            raise self._syntax(error) from None
-        except yaml.reader.ReaderError as error:
-            before = Source("", self._source.text[: error.position]).lines
-            mark = self._source.mark(len(before), len(before[-1]) + 1, 1)
-            what = f"the character U+{error.character:04X} cannot stand in YAML"
-            raise self._error("recipe.syntax", what, mark) from None
-        except (ValueError, OverflowError):
-            # PyYAML lets escapes and version numbers out of range through to chr() and int().
-            raise self._error("recipe.syntax", "an escape that stands for no character", None) from None
+    def _reach(self, depth: int, mark: Mark) -> None:
+        self._reached = max(self._reached, depth)
+        if self._reached > MAX_DEPTH:
+            raise self._error("recipe.limits", f"nested more than {MAX_DEPTH} levels deep", mark)
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> RecipeError:
         found = error.problem_mark or error.context_mark
@@ -246,6 +289,12 @@ class _Composer:
         if end.line == start.line and isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
             width = max(1, end.column - start.column)
         return self._source.mark(start.line + 1, start.column + 1, width)
+
+    def _after_colon(self, key: Any, otherwise: Mark) -> Mark:
+        """Mark a value that is not there: parsers disagree whether it stands before or after the blanks."""
+        end = key.end_mark
+        colon = re.compile("[ \t]*:").match(self._source.lines[end.line], end.column)
+        return self._source.mark(end.line + 1, colon.end() + 1, 1) if colon else otherwise
 
     def _closed(self, mark: Mark, start: Any, end: Any) -> Mark:
         """Widen the mark of a list or mapping in brackets to all of it, where it is in one line."""

@@ -1,4 +1,4 @@
-"""Loads recipes: text to nodes, overrides, variables, and every problem at once."""
+"""Loads recipes: text to nodes, includes, profiles, overrides, and every problem at once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spatialrun.errors import RecipeError, RecipeErrors, SpatialrunError
-from spatialrun.recipe.composer import MAX_BYTES, compose
+from spatialrun.recipe.files import read_text
+from spatialrun.recipe.includes import Includes
 from spatialrun.recipe.model import Recipe
-from spatialrun.recipe.nodes import MapNode, describe, is_null
+from spatialrun.recipe.nodes import MapNode
 from spatialrun.recipe.overrides import apply_overrides
 from spatialrun.recipe.problems import Problems
+from spatialrun.recipe.profiles import Profiles
 from spatialrun.recipe.reader import Reader
 from spatialrun.recipe.source import Source
 from spatialrun.recipe.steps import Catalogue
@@ -21,6 +23,7 @@ def load(
     path: str | os.PathLike[str],
     *,
     overrides: Sequence[str] = (),
+    profile: str | Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     catalogue: Catalogue | None = None,
 ) -> Recipe:
@@ -32,7 +35,9 @@ def load(
         The YAML file.
     overrides
         Edits as ``key.path=value``: ``steps.svg.with.n_svg=800``, ``samples.p2.path=data/outs``,
-        ``store=...``. Each has the effect of the same edit in the file.
+        ``store=...``. Each has the effect of the same edit in the file, after profiles.
+    profile
+        The profile to apply, or several; of those that change the same value the last one wins.
     environ
         Variables for ``${NAME}``; the process's environment by default.
     catalogue
@@ -43,7 +48,7 @@ def load(
     RecipeErrors
         With every problem of the recipe, in the order of the file.
     """
-    return _complete(*check(path, overrides=overrides, environ=environ, catalogue=catalogue))
+    return _complete(*check(path, overrides=overrides, profile=profile, environ=environ, catalogue=catalogue))
 
 
 def loads(
@@ -52,17 +57,19 @@ def loads(
     *,
     base: str | os.PathLike[str] = ".",
     overrides: Sequence[str] = (),
+    profile: str | Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     catalogue: Catalogue | None = None,
 ) -> Recipe:
     """Load a recipe from its text, its paths relative to the folder ``base``; else as :func:`load`."""
-    return _complete(*_check(text, Path(name), Path(base), overrides, environ, catalogue))
+    return _complete(*_check(text, Path(name), Path(base), overrides, profile, environ, catalogue))
 
 
 def check(
     path: str | os.PathLike[str],
     *,
     overrides: Sequence[str] = (),
+    profile: str | Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     catalogue: Catalogue | None = None,
 ) -> tuple[Recipe | None, list[SpatialrunError]]:
@@ -74,10 +81,10 @@ def check(
     """
     file = Path(path)
     try:
-        text = _read(file)
+        text = read_text(file, str(file))
     except RecipeError as problem:
         return None, [problem]
-    return _check(text, file, file.parent, overrides, environ, catalogue)
+    return _check(text, file, file.parent, overrides, profile, environ, catalogue)
 
 
 def _complete(recipe: Recipe | None, problems: Sequence[SpatialrunError]) -> Recipe:
@@ -86,42 +93,12 @@ def _complete(recipe: Recipe | None, problems: Sequence[SpatialrunError]) -> Rec
     return recipe
 
 
-def _read(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        if file.is_dir():
-            what, hint = f"{file} is a folder, not a recipe", "name the YAML file in it"
-        elif isinstance(error, FileNotFoundError):
-            what, hint = f"there is no file {file}", "check the path, or write a recipe with: spatialrun init"
-        else:
-            what, hint = f"{file} cannot be read: {error.strerror}", "check its permissions"
-        raise RecipeError("recipe.missing", what, hint=hint) from None
-    if len(content) > MAX_BYTES:
-        raise RecipeError(
-            "recipe.limits",
-            f"{file} is larger than recipes may be ({MAX_BYTES:,} bytes)",
-            hint="a recipe holds paths and parameters; keep data in files of their own",
-        )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = Source(str(file), content[: error.start].decode("utf-8-sig"))
-        mark = before.mark(len(before.lines), len(before.lines[-1]) + 1, 1)
-        raise RecipeError(
-            "recipe.syntax",
-            f"the byte 0x{content[error.start]:02X} is not UTF-8 text",
-            where=mark.where(),
-            hint="save the recipe as UTF-8",
-        ) from None
-
-
 def _check(
     text: str,
     file: Path,
     base: Path,
     overrides: Sequence[str],
+    profile: str | Sequence[str],
     environ: Mapping[str, str] | None,
     catalogue: Catalogue | None,
 ) -> tuple[Recipe | None, list[SpatialrunError]]:
@@ -130,20 +107,31 @@ def _check(
         from spatialrun.steps import catalogue as installed
 
         catalogue = installed
+    if environ is None:
+        environ = os.environ
+    base = base.absolute()
     problems = Problems()
-    source = Source(str(file), text)
-    try:
-        root = compose(source, problems)
-    except RecipeError as problem:
-        problems.include(problem)
+    includes = Includes(base, environ, problems)
+    written = includes.tree(Source(str(file), text))
+    if written is None:
         return None, list(problems)
-    if not isinstance(root, MapNode):
-        empty = is_null(root)
-        what = "the recipe is empty" if empty else f"a recipe is a mapping of keys, found {describe(root)}"
-        hint = "it starts with 'spatialrun: 1', then 'store', 'samples' and 'steps'"
-        problems.add("recipe.syntax", what, root.mark, hint=hint)
-        return None, list(problems)
-    root = apply_overrides(root, overrides, problems)
-    reader = Reader(root, os.environ if environ is None else environ, catalogue, problems)
-    recipe = reader.recipe(file, Path(base).absolute(), text)
+    chosen = (profile,) if isinstance(profile, str) else tuple(profile)
+    profiles = Profiles(written, problems)
+
+    def read(tree: MapNode, applied: tuple[str, ...], problems: Problems) -> Recipe:
+        return Reader(tree, environ, catalogue, problems).recipe(file, base, includes.sources, applied)
+
+    tree = written
+    for name in chosen:
+        tree = profiles.apply(name, tree, problems)
+    recipe = read(apply_overrides(tree, overrides, problems), chosen, problems)
+    # The other profiles are read too, so that slips in them are found early. Only what they themselves write
+    # counts: what one lacks may come from another, and its variables may be those of another machine.
+    for name in profiles.names:
+        if name not in chosen:
+            found = Problems()
+            read(profiles.apply(name, written, found), (name,), found)
+            for problem in profiles.written(name, found):
+                if problem.code != "recipe.variable":
+                    problems.include(problem)
     return recipe, list(problems)

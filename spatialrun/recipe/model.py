@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from spatialrun.errors import Where
 from spatialrun.recipe.nodes import Atom, Entry, ListNode, MapNode, Node
-from spatialrun.recipe.source import Mark
+from spatialrun.recipe.paths import absolute, is_url
+from spatialrun.recipe.source import Mark, Source
 from spatialrun.steps.contract import Parameters, Step
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class SampleEntry:
     name
         Its name.
     path
-        Its input, as written with variables filled; ``None`` where the recipe gives none.
+        Its input, with variables filled, relative to the recipe's folder; ``None`` where the recipe gives none.
     metadata
         Everything else that the recipe says of it: batch, group ...
     where
@@ -39,7 +37,7 @@ class SampleEntry:
 
     def resolve(self, base: Path) -> Path | None:
         """Return ``path`` made absolute from the recipe's folder."""
-        return None if self.path is None else _absolute(base, self.path)
+        return None if self.path is None else absolute(base, self.path)
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,14 @@ class StepEntry:
         Ids of the steps that it asks to come after.
     where
         The place of the step.
+    base_id
+        The id of the step as the recipe writes it: other than ``id`` where a matrix makes several of it.
+    matrix
+        The values of the parameters that the matrix varies, by name; ``None`` without a matrix.
+    retries
+        How often a task is tried again when it fails.
+    timeout_s
+        How many seconds a task may take; ``None`` for any.
     """
 
     id: str
@@ -72,6 +78,10 @@ class StepEntry:
     samples: tuple[str, ...]
     after: tuple[str, ...]
     where: Where
+    base_id: str
+    matrix: Mapping[str, Any] | None
+    retries: int
+    timeout_s: float | None
     entries: Mapping[str, Entry] = field(repr=False, compare=False)
     """The parameters that the recipe gives, in ``with`` or in ``defaults``, as nodes."""
 
@@ -97,7 +107,9 @@ class Recipe:
     base
         The recipe's folder, absolute: paths in the recipe are relative to it.
     text
-        The source as written; overrides are not in it.
+        The source as written; overrides are not in it, nor what it includes.
+    sources
+        The texts of the recipe and of every included file, each with the name that errors give it.
     version
         The recipe's format.
     store
@@ -106,6 +118,10 @@ class Recipe:
         By name, and in the order of the file.
     defaults
         Values for parameters that steps do not give.
+    unsafe
+        Promises of a store that the recipe does without: ``conditional-writes``.
+    profiles
+        The profiles that were asked for, in order.
     complete
         Whether this is all that the file holds. A recipe with problems is incomplete: it lacks the steps and
         samples that are at fault, so a slot that nothing in it writes may have a writer all the same.
@@ -114,24 +130,27 @@ class Recipe:
     file: Path
     base: Path
     text: str = field(repr=False)
+    sources: tuple[Source, ...] = field(repr=False, compare=False)
     version: int
     store: str
     samples: Mapping[str, SampleEntry]
     steps: tuple[StepEntry, ...]
     defaults: Mapping[str, object]
+    unsafe: frozenset[str]
+    profiles: tuple[str, ...]
     complete: bool
     root: MapNode = field(repr=False, compare=False)
-    """The tree of the recipe, overrides applied."""
+    """The tree of the recipe: includes, profiles and overrides applied, matrices as they are written."""
 
     @property
     def store_url(self) -> str | None:
         """The store's URL; ``None`` where it is a local folder."""
-        return self.store if _URL.match(self.store) else None
+        return self.store if is_url(self.store) else None
 
     @property
     def store_path(self) -> Path | None:
         """The store's folder, absolute; ``None`` where it is a URL."""
-        return None if self.store_url else _absolute(self.base, self.store)
+        return None if self.store_url else absolute(self.base, self.store)
 
     def step(self, id: str) -> StepEntry:
         """Return a step by its id; ``KeyError`` where there is none."""
@@ -155,7 +174,3 @@ def find(node: Node, path: tuple[str | int, ...]) -> Mark:
         else:
             break
     return node.mark
-
-
-def _absolute(base: Path, text: str) -> Path:
-    return Path(os.path.abspath(base / os.path.expanduser(text)))  # noqa: PTH100, PTH111 (keeps links, cannot fail)

@@ -11,11 +11,17 @@ from spatialrun.errors import RecipeError
 from spatialrun.recipe.composer import compose
 from spatialrun.recipe.ids import step_ids
 from spatialrun.recipe.keys import RECIPE_KEYS, STEP_KEYS
-from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null
+from spatialrun.recipe.merge import spelled_out
+from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, describe, is_null
 from spatialrun.recipe.problems import Problems, choices, unknown
 from spatialrun.recipe.source import Mark, Source
 
 _PART = re.compile(r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^.='"][^.=]*))(?P<end>[.=])""")
+
+_INSTEAD = {
+    "include": "included files are merged before: set what is to change, 'samples.p2.path=outs'",
+    "profiles": "choose one with --profile, and set what is to change in the recipe itself",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class Override:
         head, *rest = self.keys
         if head not in RECIPE_KEYS:
             raise self._unknown("key", head, RECIPE_KEYS)
+        if head in _INSTEAD:
+            raise _error(f"'{head}' cannot be changed from the command line", self.mark, _INSTEAD[head])
         old = root.get(head)
         if head == "steps" and rest:
             new = self._in_steps(old, rest)
@@ -89,10 +97,9 @@ class Override:
     def _in_samples(self, samples: Node | None, keys: list[str]) -> Node:
         # `p2: outs` is short for `p2: {path: outs}`; spell it out where a key of the sample is to be set.
         if isinstance(samples, MapNode) and (length := _longest(keys, samples.entries)) < len(keys):
-            entry = samples.entries.get(".".join(keys[:length]))
-            if entry and isinstance(entry.value, ScalarNode) and not is_null(entry.value):
-                full = MapNode(entry.value.mark, MappingProxyType({"path": entry}))
-                samples = samples.with_entry(".".join(keys[:length]), replace(entry, value=full))
+            name = ".".join(keys[:length])
+            if entry := samples.entries.get(name):
+                samples = samples.with_entry(name, replace(entry, value=spelled_out(entry.value)))
         return self._put(samples, keys)
 
     def _put(self, node: Node | None, keys: list[str]) -> Node:

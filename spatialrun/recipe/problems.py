@@ -45,13 +45,22 @@ class Problems:
 
 
 def in_order(problems: Iterable[SpatialrunError]) -> list[SpatialrunError]:
-    """Return problems in the order of their places: the file's by line and column, then all others."""
+    """Return problems in the order of their places: each file's by line and column, then all others.
 
-    def place(problem: SpatialrunError) -> tuple[bool, int, int]:
+    Files are in the order in which their first problems were found.
+    """
+    found = list(problems)
+    rank: dict[str | None, int] = {}
+    for problem in found:
+        rank.setdefault(problem.where.file, len(rank))
+
+    def place(problem: SpatialrunError) -> tuple[bool, int, int, int]:
         where = problem.where
-        return (where.line is None, where.line or 0, where.column or 0)
+        if where.line is None:
+            return (True, 0, 0, 0)
+        return (False, rank[where.file], where.line, where.column or 0)
 
-    return sorted(problems, key=place)
+    return sorted(found, key=place)
 
 
 def nearest(name: str, valid: Iterable[str], *, cutoff: float = 0.6) -> str | None:

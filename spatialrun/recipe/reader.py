@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from spatialrun.recipe.ids import step_ids
-from spatialrun.recipe.keys import FORMAT, RECIPE_KEYS
+from spatialrun.recipe.keys import FORMAT, RECIPE_KEYS, WAIVERS
+from spatialrun.recipe.matrix import Matrices
 from spatialrun.recipe.model import Recipe, SampleEntry, StepEntry, find
-from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, plain
-from spatialrun.recipe.problems import Problems, nearest
+from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, describe, is_null, plain
+from spatialrun.recipe.problems import Problems, choices, nearest, unknown
 from spatialrun.recipe.samples import SampleReader
-from spatialrun.recipe.source import Mark
+from spatialrun.recipe.selection import Selection
+from spatialrun.recipe.source import Mark, Source
 from spatialrun.recipe.steps import Catalogue, StepReader
 from spatialrun.recipe.values import Values
+from spatialrun.recipe.version import check_version
 
 
 class Reader:
@@ -29,10 +32,11 @@ class Reader:
         self._catalogue = catalogue
         self._problems = problems
 
-    def recipe(self, file: Path, base: Path, text: str) -> Recipe:
-        """Read the whole recipe."""
+    def recipe(self, file: Path, base: Path, sources: Sequence[Source], profiles: tuple[str, ...]) -> Recipe:
+        """Read the whole recipe, which was composed from these sources with these profiles."""
         self._values.known_keys(self._root, RECIPE_KEYS, "key")
         self._version()
+        unsafe = self._unsafe()
         store = self._store()
         samples = self._samples()
         defaults = self._map("defaults")
@@ -41,34 +45,37 @@ class Reader:
         return Recipe(
             file=file,
             base=base,
-            text=text,
+            text=sources[0].text,
+            sources=tuple(sources),
             version=FORMAT,
             store=store,
             samples=MappingProxyType({name: sample for name, sample in samples.items() if sample}),
             steps=steps,
             defaults=MappingProxyType({name: plain(entry.value) for name, entry in defaults.items()}),
+            unsafe=unsafe,
+            profiles=profiles,
             complete=not self._problems,
             root=self._root,
         )
 
     def _version(self) -> None:
         node = self._required("spatialrun", f"write 'spatialrun: {FORMAT}' as the first line")
-        if node is None:
-            return
-        version = node.value if isinstance(node, ScalarNode) else None
-        if not isinstance(version, int) or isinstance(version, bool):
-            what = f"spatialrun must be {FORMAT}, the format of the recipe, found {describe(node)}"
-            self._problems.add("recipe.wrong-type", what, node.mark)
-        elif version > FORMAT:
-            what = f"this recipe has format {version}; this version of spatialrun reads format {FORMAT}"
-            self._problems.add("recipe.out-of-range", what, node.mark, hint="upgrade spatialrun")
-        elif version < FORMAT:
-            what = f"there is no recipe format {version}; write {FORMAT}"
-            self._problems.add("recipe.out-of-range", what, node.mark)
+        if node is not None:
+            check_version(node, self._problems)
+
+    def _unsafe(self) -> frozenset[str]:
+        node = self._root.get("unsafe")
+        waived = set()
+        for name, mark in self._values.names(None if node is None or is_null(node) else node, "unsafe"):
+            waived.add(name)
+            if name not in WAIVERS:
+                what, hint = unknown("waiver", name, WAIVERS), f"there are: {choices(WAIVERS)}"
+                self._problems.add("recipe.unknown-key", what, mark, hint=hint)
+        return frozenset(waived)
 
     def _store(self) -> str:
         node = self._required("store", "say where results go, a folder or a URL: 'store: results'")
-        return (self._values.path(node, "store") if node is not None else None) or ""
+        return (self._values.target(node, "store") if node is not None else None) or ""
 
     def _samples(self) -> dict[str, SampleEntry | None]:
         """Read the samples by name; ``None`` for one at fault, so that steps may still name it."""
@@ -94,19 +101,32 @@ class Reader:
             what = f"steps must be a list ('- uses: ...'), found {describe(node)}"
             self._problems.add("recipe.wrong-type", what, node.mark)
             return ()
-        ids = step_ids(node)
-        reader = StepReader(self._catalogue, ids, samples, defaults, self._values)
+        matrices = Matrices(self._problems)
+        variants = [
+            variant
+            for id, item in zip(step_ids(node), node.items, strict=True)
+            for variant in matrices.variants(id, item)
+        ]
+        ids: dict[str, list[str]] = {}
+        for variant in variants:
+            ids.setdefault(variant.base_id, []).append(variant.id)
+        reader = StepReader(self._catalogue, ids, Selection(samples, self._values), defaults, self._values)
         first: dict[str, Mark] = {}
-        read = []
-        for id, item in zip(ids, node.items, strict=True):
+        read, faulty = [], {variant.base_id for variant in variants if not variant.sound}
+        for variant in variants:
             before = len(self._problems)
+            id, item = variant.id, variant.node
             if id and id in first:
                 what = f"two steps have the id '{id}'; the first is at {first[id].where()}"
-                self._problems.add("recipe.duplicate", what, find(item, ("id",)), step=id)
+                hint = "give one of them another 'id'"
+                self._problems.add("recipe.duplicate", what, find(item, ("id",)), hint=hint, step=id)
             first.setdefault(id, item.mark)
-            step = reader.read(id, item)
-            if step is not None and len(self._problems) == before:
+            step = reader.read(variant)
+            if step is not None:
                 read.append(step)
+            if len(self._problems) > before:
+                faulty.add(variant.base_id)
+        read = [step for step in read if step.base_id not in faulty]
         # Of steps at fault nothing is known, so nothing can wait for them.
         sound = {step.id for step in read}
         return tuple(replace(step, after=tuple(id for id in step.after if id in sound)) for step in read)

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from spatialrun.recipe.keys import FORMAT, RECIPE_KEYS, RESERVED_SAMPLE_KEYS, SAMPLE_KEYS, STEP_KEYS
-from spatialrun.recipe.steps import Catalogue
+from spatialrun.recipe.keys import (
+    FORMAT,
+    PROFILE_KEYS,
+    PROFILE_STEP_KEYS,
+    RECIPE_KEYS,
+    RESERVED_SAMPLE_KEYS,
+    SAMPLE_KEYS,
+    STEP_KEYS,
+    WAIVERS,
+)
+from spatialrun.recipe.matrix import MAX_COMBINATIONS
+from spatialrun.recipe.names import LONGEST_NAME
+from spatialrun.recipe.profiles import MAX_PROFILES
+from spatialrun.recipe.steps import MAX_RETRIES, Catalogue
 from spatialrun.steps.contract import Step
 
 Schema = dict[str, Any]
 
-_NAME: Schema = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"}
+_NAME: Schema = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", "maxLength": LONGEST_NAME}
 _NAMES: Schema = {
     "type": ["string", "number", "array"],
     "items": {"type": ["string", "number"]},
     "minItems": 1,
 }
+_ATOM: Schema = {"type": ["string", "number", "boolean", "null"]}
 _MARKS = ("unit", "late", "path", "output_name")
 
 
@@ -31,29 +45,31 @@ def recipe_schema(catalogue: Catalogue | None = None) -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "spatialrun recipe",
         "type": "object",
-        "required": ["spatialrun", "store", "samples", "steps"],
+        "required": ["spatialrun"],
+        # What is not here may be in what is included.
+        "if": {"not": {"required": ["include"]}},
+        "then": {"required": ["store", "samples", "steps"]},
         "additionalProperties": False,
-        "properties": {
-            "spatialrun": {"const": FORMAT, "description": RECIPE_KEYS["spatialrun"]},
-            "store": {"type": "string", "minLength": 1, "description": RECIPE_KEYS["store"]},
-            "defaults": _defaults(steps),
-            "samples": {
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": _NAME,
-                "additionalProperties": {"$ref": "#/$defs/sample"},
-                "description": RECIPE_KEYS["samples"],
+        "properties": _described(
+            RECIPE_KEYS,
+            {
+                "spatialrun": {"const": FORMAT},
+                "include": {"type": ["string", "array"], "items": {"type": "string"}, "minLength": 1},
+                **_shared(steps),
+                "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+                "profiles": {
+                    "type": ["object", "null"],
+                    "propertyNames": _NAME,
+                    "maxProperties": MAX_PROFILES,
+                    "additionalProperties": {"$ref": "#/$defs/profile"},
+                },
             },
-            "steps": {
-                "type": "array",
-                "minItems": 1,
-                "items": {"$ref": "#/$defs/step"},
-                "description": RECIPE_KEYS["steps"],
-            },
-        },
+        ),
         "$defs": {
             "sample": _sample(),
+            "selection": _selection(),
             "step": _step(steps),
+            "profile": _profile(steps),
             **{step.name: _parameters(step) for step in steps},
         },
     }
@@ -70,8 +86,56 @@ def _sample() -> Schema:
     return {
         "type": ["string", "null", "object"],
         "properties": {"path": path, **dict.fromkeys(RESERVED_SAMPLE_KEYS, False)},
-        "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        "additionalProperties": _ATOM,
     }
+
+
+def _selection() -> Schema:
+    """Return the schema of a step's ``samples``: names, patterns, metadata, or a list of these."""
+    one: Schema = {
+        "type": ["string", "number", "object"],
+        "minProperties": 1,
+        "additionalProperties": {**_ATOM, "type": [*_ATOM["type"], "array"], "items": _ATOM},
+    }
+    return {**one, "type": [*one["type"], "array"], "minItems": 1, "items": one}
+
+
+def _shared(steps: list[Step]) -> Schema:
+    """Return the keys that recipes and their profiles have alike."""
+    waiver: Schema = {"enum": list(WAIVERS)}
+    return {
+        "store": {"type": "string", "minLength": 1},
+        "unsafe": {"oneOf": [waiver, {"type": "array", "items": waiver}, {"type": "null"}]},
+        "defaults": _defaults(steps),
+        "samples": {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": _NAME,
+            "additionalProperties": {"$ref": "#/$defs/sample"},
+        },
+    }
+
+
+def _step_keys(steps: list[Step]) -> Schema:
+    keys: Schema = {
+        "id": _NAME,
+        "uses": {"enum": [step.name for step in steps]},
+        "with": {"type": ["object", "null"]},
+        "matrix": {
+            "type": ["object", "null"],
+            "minProperties": 1,
+            "additionalProperties": {"type": "array", "minItems": 1, "maxItems": MAX_COMBINATIONS},
+        },
+        "samples": {"$ref": "#/$defs/selection"},
+        "after": _NAMES,
+        "retries": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_RETRIES},
+        "timeout": {
+            "type": ["number", "string", "null"],
+            "exclusiveMinimum": 0,
+            "pattern": r"^(?=.)([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?$",
+        },
+    }
+    return _described(STEP_KEYS, keys)
 
 
 def _step(steps: list[Step]) -> Schema:
@@ -79,26 +143,51 @@ def _step(steps: list[Step]) -> Schema:
         "type": "object",
         "required": ["uses"],
         "additionalProperties": False,
-        "properties": {
-            "id": {**_NAME, "description": STEP_KEYS["id"]},
-            "uses": {"enum": [step.name for step in steps], "description": STEP_KEYS["uses"]},
-            "with": {"type": "object", "description": STEP_KEYS["with"]},
-            "samples": {**_NAMES, "description": STEP_KEYS["samples"]},
-            "after": {**_NAMES, "description": STEP_KEYS["after"]},
-        },
+        "properties": _step_keys(steps),
         "allOf": [_if_uses(step) for step in steps],
     }
 
 
-def _if_uses(step: Step) -> Schema:
-    needs = any(info.is_required() for info in step.Params.model_fields.values())
-    return {
-        "if": {"properties": {"uses": {"const": step.name}}, "required": ["uses"]},
-        "then": {
-            "properties": {"with": {"$ref": f"#/$defs/{step.name}"}},
-            **({"required": ["with"]} if needs else {}),
-        },
+def _profile(steps: list[Step]) -> Schema:
+    """Return the schema of a profile: its steps are named by id, so their types are not known."""
+    keys = _step_keys(steps)
+    step: Schema = {
+        "type": ["object", "null"],
+        "additionalProperties": False,
+        "properties": {key: keys[key] for key in PROFILE_STEP_KEYS},
     }
+    shared = _described(RECIPE_KEYS, _shared(steps))
+    changes = {"type": ["object", "null"], "additionalProperties": step, "description": "Changes by id."}
+    return {
+        "type": ["object", "null"],
+        "additionalProperties": False,
+        "properties": {key: shared.get(key, changes) for key in PROFILE_KEYS},
+    }
+
+
+def _if_uses(step: Step) -> Schema:
+    own = f"#/$defs/{step.name}"
+    names = step.Params.model_fields
+    varied = {
+        name: {"type": "array", "minItems": 1, "items": {"$ref": f"{own}/properties/{name}"}}
+        for name in names
+    }
+    then: Schema = {
+        "properties": {
+            "with": {"$ref": own},
+            "matrix": {"additionalProperties": False, "properties": varied},
+        }
+    }
+    if needed := [name for name, info in names.items() if info.is_required()]:
+        # A matrix may give them too.
+        then["if"] = {"not": {"required": ["matrix"]}}
+        then["then"] = {"required": ["with"], "properties": {"with": {"required": needed}}}
+    return {"if": {"properties": {"uses": {"const": step.name}}, "required": ["uses"]}, "then": then}
+
+
+def _described(help: Mapping[str, str], keys: Mapping[str, Schema]) -> Schema:
+    """Put the line of help of each key to its schema."""
+    return {key: {**schema, "description": help[key]} for key, schema in keys.items()}
 
 
 def _parameters(step: Step) -> Schema:
@@ -107,7 +196,8 @@ def _parameters(step: Step) -> Schema:
     # The step type's own summary says more to a recipe's writer than the name of its model.
     summary = (type(step).__doc__ or "").strip().partition("\n")[0]
     plain: Schema = _tidy(schema)
-    return {"description": summary, **{key: value for key, value in plain.items() if key != "description"}}
+    rest = {key: value for key, value in plain.items() if key not in ("description", "required")}
+    return {"description": summary, **rest}
 
 
 def _tidy(schema: Any) -> Any:
@@ -140,5 +230,4 @@ def _defaults(steps: list[Step]) -> Schema:
         "properties": {
             name: {"description": f"Parameter of {', '.join(users[name])}."} for name in sorted(users)
         },
-        "description": RECIPE_KEYS["defaults"],
     }

@@ -14,7 +14,7 @@ _LONGEST_SNIPPET = 120
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A piece of YAML text: the recipe's file, or the value of one ``--set``.
+    """A piece of YAML text: the recipe's file, one that it includes, or the value of one ``--set``.
 
     Attributes
     ----------
@@ -24,11 +24,14 @@ class Source:
         The text as written.
     override
         Whether it came from the command line; its places then have no line and column.
+    folder
+        Where an included file lies, from the recipe's folder: the files that it names are relative to it.
     """
 
     name: str
     text: str = field(repr=False)
     override: bool = False
+    folder: str = ""
 
     @cached_property
     def lines(self) -> list[str]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Protocol
 
 from spatialrun.errors import SpatialrunError
 from spatialrun.recipe.keys import STEP_KEYS
-from spatialrun.recipe.model import SampleEntry, StepEntry
-from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, describe, is_null
+from spatialrun.recipe.matrix import Combination, Variant
+from spatialrun.recipe.model import StepEntry
+from spatialrun.recipe.names import fault_of_name
+from spatialrun.recipe.nodes import Entry, MapNode, Node, ScalarNode, describe, is_null
 from spatialrun.recipe.parameters import validate
 from spatialrun.recipe.problems import choices, unknown
+from spatialrun.recipe.selection import Selection
+from spatialrun.recipe.slots import check_slots
 from spatialrun.recipe.values import Values
 from spatialrun.steps.contract import Step, parameter_names
+
+MAX_RETRIES = 100
 
 
 class Catalogue(Protocol):
@@ -36,9 +41,9 @@ class StepReader:
     catalogue
         The step types.
     ids
-        The ids of all steps of the recipe.
-    samples
-        The recipe's samples by name; ``None`` for one at fault, which steps may still name.
+        The ids of all steps as the recipe writes them, each with the ids of its variants.
+    selection
+        Chooses among the recipe's samples.
     defaults
         The recipe's defaults of parameters.
     values
@@ -48,45 +53,75 @@ class StepReader:
     def __init__(
         self,
         catalogue: Catalogue,
-        ids: Collection[str],
-        samples: Mapping[str, SampleEntry | None],
+        ids: Mapping[str, Sequence[str]],
+        selection: Selection,
         defaults: Mapping[str, Entry],
         values: Values,
     ) -> None:
         self._catalogue = catalogue
         self._ids = ids
-        self._samples = samples
+        self._selection = selection
         self._defaults = defaults
         self._values = values
         self._problems = values.problems
 
-    def read(self, id: str, node: Node) -> StepEntry | None:
+    def read(self, variant: Variant) -> StepEntry | None:
         """Read one step; ``None`` where it cannot be made out."""
+        node, id = variant.node, variant.id
         if not isinstance(node, MapNode):
             what = f"a step is a mapping with the key 'uses', found {describe(node)}"
             self._problems.add("recipe.wrong-type", what, node.mark)
             return None
         self._values.known_keys(node, STEP_KEYS, "key of a step", step=id)
-        if (own := node.get("id")) and self._values.text(own, "id", step=id):
-            self._values.name("step", id, own.mark)
-        chosen = self._chosen(node.get("samples"), id)
+        self._check_id(node, variant)
+        chosen = self._selection.chosen(node.get("samples"), id)
         after = self._after(node.get("after"), id)
+        retries = self._retries(node.get("retries"), id)
+        timeout_s = self._timeout(node.get("timeout"), id)
         step = self._step_type(node, id)
-        given = self._given(node.get("with"), id)
+        given = self._given(node, variant)
         if step is None or given is None:
             return None
-        known = step.Params.model_fields
-        entries = {name: entry for name, entry in self._defaults.items() if name in known} | given
-        for name in parameter_names(step.Params, "path") & entries.keys():
-            entries[name] = replace(entries[name], value=self._values.filled(entries[name].value, id))
+        entries = self._entries(step, given, variant)
         at = node.entries["uses"].value.mark
         params = validate(step, entries, at=at, step_id=id, problems=self._problems)
         if params is None:
             return None
-        where = node.mark.where(step=id)
+        check_slots(step, params, entries, at=at, step_id=id, problems=self._problems)
         return StepEntry(
-            id, step.name, step, params, frozenset(given), chosen, after, where, MappingProxyType(entries)
+            id=id,
+            uses=step.name,
+            step=step,
+            params=params,
+            given=frozenset(given),
+            samples=chosen,
+            after=after,
+            where=node.mark.where(step=id),
+            base_id=variant.base_id,
+            matrix=variant.combination.values if variant.combination else None,
+            retries=retries,
+            timeout_s=timeout_s,
+            entries=MappingProxyType(entries),
         )
+
+    def _check_id(self, node: MapNode, variant: Variant) -> None:
+        own = node.get("id")
+        if own is not None and self._values.text(own, "id", step=variant.id):
+            self._values.name("step", variant.base_id, own.mark)
+        if variant.combination and not fault_of_name(variant.base_id):
+            self._values.name("step", variant.id, variant.combination.mark)
+
+    def _entries(self, step: Step, given: Mapping[str, Entry], variant: Variant) -> dict[str, Entry]:
+        """Return the parameters that the recipe gives a step: its defaults, then the step's own."""
+        known = step.Params.model_fields
+        entries = {name: entry for name, entry in self._defaults.items() if name in known} | dict(given)
+        for name in parameter_names(step.Params, "path") & entries.keys():
+            entries[name] = replace(entries[name], value=self._values.filled(entries[name].value, variant.id))
+        if variant.combination:
+            # Every combination writes outputs of its own.
+            for name in parameter_names(step.Params, "output_name") - variant.combination.entries.keys():
+                entries |= _suffixed(name, entries.get(name), known[name].default, variant.combination)
+        return entries
 
     def _step_type(self, node: MapNode, id: str) -> Step | None:
         uses = node.get("uses")
@@ -110,36 +145,51 @@ class StepReader:
             self._problems.include(error.at(file=place.file, line=place.line, column=place.column, step=id))
         return None
 
-    def _given(self, node: Node | None, id: str) -> dict[str, Entry] | None:
-        if node is None or is_null(node):
-            return {}
-        if isinstance(node, MapNode):
-            return dict(node.entries)
-        what = f"with must be a mapping of parameters, found {describe(node)}"
-        self._problems.add("recipe.wrong-type", what, node.mark, step=id)
-        return None
-
-    def _chosen(self, node: Node | None, id: str) -> tuple[str, ...]:
-        if isinstance(node, ListNode) and not node.items:
-            what = "samples names no sample; leave it out to run on all of them"
-            self._problems.add("recipe.missing-key", what, node.mark, step=id)
-        chosen = set(self._samples) if node is None else set[str]()
-        for name, mark in self._values.names(node, "samples", id):
-            found = [sample for sample in self._samples if sample == name or fnmatchcase(sample, name)]
-            chosen.update(found)
-            if not found:
-                what = unknown("sample", name, self._samples)
-                hint = f"samples: {choices(self._samples)}"
-                self._problems.add("recipe.unknown-sample", what, mark, hint=hint, step=id)
-        # Samples at fault are left out, as they are left out of the recipe.
-        return tuple(name for name, sample in self._samples.items() if name in chosen and sample is not None)
+    def _given(self, node: MapNode, variant: Variant) -> dict[str, Entry] | None:
+        """Return the parameters of ``with`` and of the matrix."""
+        given = node.get("with")
+        if given is not None and not is_null(given) and not isinstance(given, MapNode):
+            what = f"with must be a mapping of parameters, found {describe(given)}"
+            self._problems.add("recipe.wrong-type", what, given.mark, step=variant.id)
+            return None
+        entries = dict(given.entries) if isinstance(given, MapNode) else {}
+        for name, entry in variant.combination.entries.items() if variant.combination else ():
+            if name in entries:
+                what = f"{name} stands in 'with' (line {entries[name].key.line}) and in 'matrix'"
+                self._problems.add("recipe.duplicate", what, entry.key, step=variant.id)
+            entries[name] = entry
+        return entries
 
     def _after(self, node: Node | None, id: str) -> tuple[str, ...]:
-        named = [name for name in self._ids if name]
-        after = []
-        for name, mark in self._values.names(node, "after", id):
-            if name not in named:
-                what, hint = unknown("step", name, named), f"steps: {choices(named)}"
+        known = {name: ids for name, ids in self._ids.items() if name}
+        known |= {id: [id] for ids in known.values() for id in ids}
+        after: list[str] = []
+        for name, mark in self._values.names(node, "after", step=id):
+            if name not in known:
+                what, hint = unknown("step", name, known), f"steps: {choices(known)}"
                 self._problems.add("recipe.unknown-step", what, mark, hint=hint, step=id)
-            after.append(name)
+            after += known.get(name, ())
         return tuple(dict.fromkeys(after))
+
+    def _retries(self, node: Node | None, id: str) -> int:
+        if node is None or is_null(node):
+            return 0
+        return self._values.whole_number(node, "retries", most=MAX_RETRIES, step=id) or 0
+
+    def _timeout(self, node: Node | None, id: str) -> float | None:
+        if node is None or is_null(node):
+            return None
+        return self._values.duration(node, "timeout", step=id)
+
+
+def _suffixed(name: str, given: Entry | None, default: object, combination: Combination) -> dict[str, Entry]:
+    """Return the entry of an output's name with the combination's suffix; none where it is no text."""
+    if given is None:
+        if not isinstance(default, str):
+            return {}
+        given = Entry(combination.mark, ScalarNode(combination.mark, default, default))
+    node = given.value
+    if not isinstance(node, ScalarNode) or is_null(node):
+        return {}
+    text = combination.suffixed(node.text)
+    return {name: replace(given, value=ScalarNode(node.mark, text, text))}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 
+from spatialrun.recipe.names import fault_of_name
 from spatialrun.recipe.nodes import ListNode, MapNode, Node, ScalarNode, describe
+from spatialrun.recipe.paths import rebased
 from spatialrun.recipe.problems import Problems, choices, unknown
 from spatialrun.recipe.source import Mark
 from spatialrun.recipe.variables import VariableError, fill_variables
-from spatialrun.slots import COHORT, NAME
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d{{1,9}}(?:\.\d{{1,9}})?){unit})?" for unit in _UNITS))
+_LONGEST = 365 * 86400
 
 
 class Values:
@@ -34,14 +40,9 @@ class Values:
 
     def name(self, kind: str, name: str, mark: Mark) -> None:
         """Note a name that samples and steps cannot have: they become names of files."""
-        place = {kind: name}
-        if name == COHORT:
-            what = f"'{COHORT}' is reserved for what belongs to all samples together"
-            self.problems.add("recipe.bad-name", what, mark, **place)
-        elif not NAME.match(name):
-            what = f"'{name}' cannot name a {kind}"
-            hint = "names start with a letter or digit and go on with letters, digits and . _ + -"
-            self.problems.add("recipe.bad-name", what, mark, hint=hint, **place)
+        if fault := fault_of_name(name):
+            what = f"'{name}' cannot name a {kind}: {fault}"
+            self.problems.add("recipe.bad-name", what, mark, **{kind: name})
 
     def text(self, node: Node, label: str, **place: str) -> str | None:
         """Return a single value as the text that it was written as: ``151673`` and ``no`` are names too."""
@@ -52,8 +53,39 @@ class Values:
         )
         return None
 
+    def whole_number(self, node: Node, label: str, *, most: int, step: str) -> int | None:
+        """Return a whole number from 0 to ``most``."""
+        value = node.value if isinstance(node, ScalarNode) else None
+        if not isinstance(value, int) or isinstance(value, bool):
+            what = f"{label} must be a whole number, found {describe(node)}"
+            self.problems.add("recipe.wrong-type", what, node.mark, step=step)
+        elif not 0 <= value <= most:
+            what = f"{label} must be from 0 to {most}, found {value}"
+            self.problems.add("recipe.out-of-range", what, node.mark, step=step)
+        else:
+            return value
+        return None
+
+    def duration(self, node: Node, label: str, *, step: str) -> float | None:
+        """Return a duration in seconds, written as a number of them or as ``30m``, ``2h``, ``1h30m``."""
+        seconds = _seconds(node)
+        if seconds is None:
+            what = f"{label} must be seconds, or a duration such as 90s, 30m, 2h or 1h30m, found {describe(node)}"
+            self.problems.add("recipe.wrong-type", what, node.mark, step=step)
+        elif not 0 < seconds <= _LONGEST:
+            what = f"{label} must be more than 0 and at most {_LONGEST // 86400} days, found {describe(node)}"
+            self.problems.add("recipe.out-of-range", what, node.mark, step=step)
+        else:
+            return seconds
+        return None
+
     def path(self, node: Node, label: str, **place: str) -> str | None:
-        """Return a path or URL, its variables filled."""
+        """Return the path or URL of something that is read: variables filled, from the recipe's folder."""
+        filled = self.target(node, label, **place)
+        return filled and rebased(filled, node.mark.source.folder)
+
+    def target(self, node: Node, label: str, **place: str) -> str | None:
+        """Return the path or URL of something that is written: variables filled, else as it stands."""
         text = self.text(node, label, **place)
         if text is None:
             return None
@@ -70,19 +102,32 @@ class Values:
             return None
 
     def filled(self, node: Node, step: str) -> Node:
-        """Return a parameter's node with the variables of its text filled."""
+        """Return the node of a parameter that is a path, or holds paths, as :meth:`path` does."""
         if isinstance(node, ListNode):
             return ListNode(node.mark, tuple(self.filled(item, step) for item in node.items))
         if isinstance(node, ScalarNode) and isinstance(node.value, str):
             text = self._fill(node.text, node.mark, step=step)
-            return node if text is None else ScalarNode(node.mark, text, text)
+            if text is not None:
+                text = text and rebased(text, node.mark.source.folder)
+                return ScalarNode(node.mark, text, text)
         return node
 
-    def names(self, node: Node | None, key: str, step: str) -> Iterator[tuple[str, Mark]]:
+    def names(self, node: Node | None, key: str, **place: str) -> Iterator[tuple[str, Mark]]:
         """Yield the names of a list, or the single name, with their marks."""
         if node is None:
             return
         for item in node.items if isinstance(node, ListNode) else (node,):
-            name = self.text(item, key, step=step)
+            name = self.text(item, key, **place)
             if name is not None:
                 yield name, item.mark
+
+
+def _seconds(node: Node) -> float | None:
+    if not isinstance(node, ScalarNode) or isinstance(node.value, bool):
+        return None
+    if isinstance(node.value, int | float):
+        return float(node.value)
+    match = _DURATION.fullmatch(node.text)
+    if match is None or not node.text:
+        return None
+    return sum(float(match[unit]) * seconds for unit, seconds in _UNITS.items() if match[unit])

@@ -115,7 +115,7 @@ def place_of(where):
         ("with: {seed: 7}", "with: {sead: 7}", "recipe.unknown-key", (14, 12), "did you mean 'seed'?"),
         ("samples: 151673", "samples: 151674", "recipe.unknown-sample", (15, 14), "did you mean '151673'?"),
         ("samples: 151673", "samples: []", "recipe.missing-key", (15, 14), "names no sample"),
-        ("samples: 151673", "samples: {a: b}", "recipe.wrong-type", (15, 14), "found a mapping"),
+        ("samples: 151673", "samples: [[a]]", "recipe.wrong-type", (15, 15), "found a list"),
         (
             "after: spatialde",
             "after: spatialed",

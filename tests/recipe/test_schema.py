@@ -61,8 +61,12 @@ def test_every_reference_leads_somewhere(catalogue):
 def test_a_step_type_with_required_parameters_requires_with(catalogue):
     branches = recipe_schema(catalogue)["$defs"]["step"]["allOf"]
     by_name = {branch["if"]["properties"]["uses"]["const"]: branch["then"] for branch in branches}
-    assert by_name["read.table"]["required"] == ["with"]
-    assert "required" not in by_name["svg.spatialde"]
+    assert by_name["read.table"]["then"] == {
+        "required": ["with"],
+        "properties": {"with": {"required": ["table"]}},
+    }
+    assert by_name["read.table"]["if"] == {"not": {"required": ["matrix"]}}, "which may give it too"
+    assert "then" not in by_name["svg.spatialde"]
 
 
 def test_the_text_is_stable_json(catalogue):

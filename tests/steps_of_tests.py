@@ -152,7 +152,7 @@ class Blocks(StreamingStep):
         return setup["one"].read()
 
     def block(self, shared: Any, inputs: Any, params: Any, block: Block) -> dict[str, np.ndarray]:
-        if Path(params.flag).exists() and block.start == 3 * GENES_PER_BLOCK:
+        if Path(params.flag).exists() and len(notes(params.flag)) == len(["setup"]) + 3:
             os.kill(os.getpid(), signal.SIGKILL)
         note(params.flag, block.start)
         counts = inputs["counts"].columns(block.start, block.stop)
@@ -168,11 +168,16 @@ def note(flag: str, what: object) -> None:
         file.write(f"{what}\n")
 
 
-def noted(flag: Path) -> list[str]:
-    """What was noted beside a flag, which is then forgotten."""
-    path = flag.with_suffix(".noted")
-    lines = path.read_text().splitlines() if path.exists() else []
-    path.unlink(missing_ok=True)
+def notes(flag: str | Path) -> list[str]:
+    """What was noted beside a flag."""
+    path = Path(flag).with_suffix(".noted")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def forget(flag: Path) -> list[str]:
+    """What was noted beside a flag, which then starts anew."""
+    lines = notes(flag)
+    flag.with_suffix(".noted").unlink(missing_ok=True)
     return lines
 
 

@@ -52,7 +52,7 @@ def join(names: Sequence[str], table: pd.DataFrame) -> tuple[dict[str, np.ndarra
     return {str(name): _values(column) for name, column in ordered.items()}, matched
 
 
-def _values(column: pd.Series[Any]) -> np.ndarray | pd.Categorical:
+def _values(column: pd.Series[Any]) -> np.ndarray | pd.Categorical[Any]:
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy()
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:

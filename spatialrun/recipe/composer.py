@@ -190,12 +190,13 @@ class _Composer:
             key = self._mark(event)
             if not isinstance(event, yaml.ScalarEvent):
                 raise self._error("recipe.syntax", "a key must be plain text", key)
+            self._plain_tag(event, "str", key)
             self._grow(1, key)
             text = self._text(event.value, key)
             following = next(self._events)
             value = self._node(following, depth + 1)
             if isinstance(value, ScalarNode) and following.start_mark.index == following.end_mark.index:
-                value = ScalarNode(self._after_colon(event, value.mark), value.text, value.value)
+                value = ScalarNode(self._after_colon(event, key), value.text, value.value)
             if text == "<<" and event.implicit[0]:
                 self._merge(value, merged)
             elif text in entries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 
 from spatialrun.errors import RecipeError
@@ -22,7 +23,7 @@ def read_text(file: Path, name: str) -> str:
         with file.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        if file.is_dir():
+        if os.path.isdir(file):  # noqa: PTH112 (answers for names that no file can have, too)
             what, hint = f"{name} is a folder, not a recipe", "name the YAML file in it"
         elif isinstance(error, FileNotFoundError):
             what, hint = f"there is no file {name}", "check the path, or write a recipe with: spatialrun init"

@@ -132,7 +132,8 @@ class Includes:
             if len(self._taken) > MAX_FILES:
                 raise _refused("recipe.limits", f"more than {MAX_FILES} included files", node.mark)
             name = self._name(text, trail)
-            source = Source(name, self._read(file, name, node.mark), folder=os.path.dirname(text))  # noqa: PTH120
+            folder = os.path.dirname(os.path.expanduser(text))  # noqa: PTH111, PTH120 (text stays text)
+            source = Source(name, self._read(file, name, node.mark), folder=folder)
         except RecipeError as problem:
             self._problems.include(problem)
             return None
@@ -156,7 +157,8 @@ class Includes:
         return os.path.join(os.path.dirname(trail[0][1]), text)  # noqa: PTH118, PTH120
 
     def _read(self, file: Path, name: str, mark: Mark) -> str:
-        if file.exists() and not file.is_file() and not file.is_dir():
+        # A pipe would wait for ever. (os.path answers for names that no file can have, too.)
+        if os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file):  # noqa: PTH110, PTH112, PTH113
             raise _refused("recipe.include", f"{name} is no plain file", mark)
         try:
             return read_text(file, name)

@@ -15,7 +15,7 @@ from spatialrun.recipe.ids import step_ids
 from spatialrun.recipe.keys import PROFILE_KEYS, PROFILE_STEP_KEYS
 from spatialrun.recipe.merge import PROFILE, STEP, merged
 from spatialrun.recipe.names import fault_of_name
-from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, describe, is_null
+from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null
 from spatialrun.recipe.problems import Problems, choices, unknown
 from spatialrun.recipe.source import Source
 
@@ -86,8 +86,15 @@ def _changed(steps: ListNode, changes: Node, label: str, problems: Problems) -> 
             continue
         change = _known(entry.value, f"step {id}", PROFILE_STEP_KEYS, problems)
         index = ids.index(id)
-        items[index] = merged(items[index], change, STEP)
+        items[index] = _named(id, merged(items[index], change, STEP))
     return ListNode(steps.mark, tuple(items))
+
+
+def _named(id: str, step: Node) -> Node:
+    """Return a step that keeps the id by which the recipe knows it, whatever type it has now."""
+    if not isinstance(step, MapNode) or "id" in step.entries:
+        return step
+    return step.with_entry("id", Entry(step.mark, ScalarNode(step.mark, id, id)))
 
 
 def _known(node: Node, label: str, valid: Collection[str], problems: Problems) -> MapNode:

@@ -1,4 +1,7 @@
-"""The samples of a recipe: by name, each a path or a mapping with its path and metadata."""
+"""The samples of a recipe: by name, each a path or a mapping with its path and metadata.
+
+A path may lead anywhere, through links too: data lie on other disks, and only its content counts.
+"""
 
 from __future__ import annotations
 

@@ -35,23 +35,26 @@ def check_slots(
         if isinstance(value, str) and not is_within_group(value):
             mark = entries[name].value.mark if name in entries else at
             problems.add("recipe.bad-name", _what(value), mark, hint=_HINT, step=step_id)
+    said: dict[Mark, str] = {}
     for slot in _written(step, params, step_id):
         if not is_slot_name(name_of(slot)):
-            mark = misnamed(slot, entries) or at
-            problems.add("recipe.bad-name", _what(name_of(slot)), mark, hint=_HINT, step=step_id)
+            chosen = misnamed(slot, entries)
+            said.setdefault(chosen.mark if chosen else at, chosen.text if chosen else name_of(slot))
+    for mark, text in said.items():
+        problems.add("recipe.bad-name", _what(text), mark, hint=_HINT, step=step_id)
 
 
-def misnamed(slot: str, entries: Mapping[str, Entry]) -> Mark | None:
-    """Return the place of the text that gives a written slot its bad name.
+def misnamed(slot: str, entries: Mapping[str, Entry]) -> ScalarNode | None:
+    """Return the text that gives a written slot its bad name.
 
     ``None`` where the name is good, or comes from somewhere else: columns of a file that is read.
     """
     name = name_of(slot)
     if not is_slot_name(name):
         for entry in entries.values():
-            for text, mark in _texts(entry.value):
-                if text in name and not is_slot_name(text):
-                    return mark
+            for node in _texts(entry.value):
+                if node.text in name and not is_slot_name(node.text):
+                    return node
     return None
 
 
@@ -69,10 +72,10 @@ def _fields(templates: Iterable[str]) -> set[str]:
     return {name for text in templates for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
-def _texts(node: Node) -> Iterator[tuple[str, Mark]]:
-    """Yield every text in a parameter's value."""
+def _texts(node: Node) -> Iterator[ScalarNode]:
+    """Yield every single value in a parameter's value."""
     if isinstance(node, ScalarNode) and node.text:
-        yield node.text, node.mark
+        yield node
     elif isinstance(node, ListNode):
         for item in node.items:
             yield from _texts(item)

@@ -14,6 +14,7 @@ from spatialrun.recipe.variables import VariableError, fill_variables
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d{{1,9}}(?:\.\d{{1,9}})?){unit})?" for unit in _UNITS))
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST = 365 * 86400
 
 
@@ -96,10 +97,15 @@ class Values:
 
     def _fill(self, text: str, mark: Mark, **place: str) -> str | None:
         try:
-            return fill_variables(text, self._environ)
+            filled = fill_variables(text, self._environ)
         except VariableError as problem:
             self.problems.add("recipe.variable", str(problem), mark, hint=problem.hint, **place)
             return None
+        if _UNPRINTABLE.search(filled):
+            what = "a path with control characters, or bytes that are no text"
+            self.problems.add("recipe.bad-name", what, mark, **place)
+            return None
+        return filled
 
     def filled(self, node: Node, step: str) -> Node:
         """Return the node of a parameter that is a path, or holds paths, as :meth:`path` does."""

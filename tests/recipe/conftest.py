@@ -1,14 +1,14 @@
 """A small catalogue with one step type for every kind of parameter, so that these tests need no method."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from pydantic import model_validator
 
 from spatialrun.errors import RecipeErrors, SpatialrunError
 from spatialrun.recipe import Recipe, loads
-from spatialrun.steps.contract import Parameters, Step, parameter
+from spatialrun.steps.contract import Parameters, Step, Write, parameter
 
 
 class Idle(Step):
@@ -75,7 +75,35 @@ class Integrate(Idle):
         resolution: float = parameter(1.0, "Resolution.")
 
 
-STEPS = {kind.name: kind() for kind in (SpatialDE, PlotSpatial, ReadTable, Integrate)}
+class Leiden(Idle):
+    """Cluster."""
+
+    name = "cluster.leiden"
+    READS: ClassVar = {"connectivities": "obsp/{graph}", "mask": "obs/{mask}?"}
+    WRITES: ClassVar = {"labels": "obs/{key_added}", "sizes": "uns/{key_added}.sizes"}
+
+    class Params(Parameters):
+        graph: str = parameter("connectivities", "Graph of the spots.")
+        mask: str | None = parameter(None, "Column with the spots to use.")
+        resolution: float = parameter(1.0, "Resolution.", gt=0)
+        seed: int = parameter(0, "Seed.", ge=0)
+        key_added: str = parameter("leiden", "Column of obs.", output_name=True)
+
+
+class Annotate(Idle):
+    """Annotate."""
+
+    name = "annotate.obs"
+
+    class Params(Parameters):
+        columns: dict[str, str] = parameter({}, "Columns and their new names.")
+        prefix: str = parameter("", "Put before every name.", output_name=True)
+
+    def writes(self, params: Any, site: Any) -> list[Write]:
+        return [Write(new, f"obs/{params.prefix}{new}") for new in params.columns.values()]
+
+
+STEPS = {kind.name: kind() for kind in (SpatialDE, PlotSpatial, ReadTable, Integrate, Leiden, Annotate)}
 
 
 class Catalogue:
@@ -95,8 +123,16 @@ def catalogue() -> Catalogue:
 def read(catalogue: Catalogue) -> Callable[..., Recipe]:
     """Load a text over the small catalogue, in an empty environment."""
 
-    def read(text: str, *overrides: str, **environ: str) -> Recipe:
-        return loads(text, "r.yaml", base="/lab", overrides=overrides, environ=environ, catalogue=catalogue)
+    def read(text: str, *overrides: str, profile: Any = (), base: Any = "/lab", **environ: str) -> Recipe:
+        return loads(
+            text,
+            "r.yaml",
+            base=base,
+            overrides=overrides,
+            profile=profile,
+            environ=environ,
+            catalogue=catalogue,
+        )
 
     return read
 
@@ -105,9 +141,9 @@ def read(catalogue: Catalogue) -> Callable[..., Recipe]:
 def problems(read: Callable[..., Recipe]) -> Callable[..., Sequence[SpatialrunError]]:
     """Return the problems of a text that must have some."""
 
-    def problems(text: str, *overrides: str, **environ: str) -> Sequence[SpatialrunError]:
+    def problems(text: str, *overrides: str, **options: Any) -> Sequence[SpatialrunError]:
         with pytest.raises(RecipeErrors) as caught:
-            read(text, *overrides, **environ)
+            read(text, *overrides, **options)
         return caught.value.problems
 
     return problems
@@ -117,8 +153,8 @@ def problems(read: Callable[..., Recipe]) -> Callable[..., Sequence[SpatialrunEr
 def problem(problems: Callable[..., Sequence[SpatialrunError]]) -> Callable[..., SpatialrunError]:
     """Return the one problem of a text."""
 
-    def problem(text: str, *overrides: str, **environ: str) -> SpatialrunError:
-        (only,) = problems(text, *overrides, **environ)
+    def problem(text: str, *overrides: str, **options: Any) -> SpatialrunError:
+        (only,) = problems(text, *overrides, **options)
         return only
 
     return problem

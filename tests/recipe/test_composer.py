@@ -1,11 +1,16 @@
 """From text to nodes: what scalars mean, where they stand, and what is refused."""
 
 import math
+from unittest import mock
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spatialrun.errors import RecipeError
-from spatialrun.recipe.composer import MAX_DEPTH, MAX_NODES, compose
+from spatialrun.recipe import composer
+from spatialrun.recipe.composer import MAX_BYTES, MAX_DEPTH, MAX_NODES, Budget, compose
 from spatialrun.recipe.nodes import ListNode, MapNode, ScalarNode, describe
 from spatialrun.recipe.problems import Problems
 from spatialrun.recipe.source import Source
@@ -170,3 +175,50 @@ def test_an_alias_bomb_is_refused_before_it_grows():
         text += f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n"
     code, line, _, _ = refused(text)
     assert (code, line) == ("recipe.limits", 5)
+
+
+def test_aliases_do_not_nest_deeper_than_what_is_written():
+    text = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, MAX_DEPTH + 5))
+    code, line, _, error = refused(text)
+    assert (code, "levels deep" in error.what) == ("recipe.limits", True)
+    assert line == MAX_DEPTH
+
+
+def test_the_budget_is_shared():
+    budget = Budget()
+    compose(Source("a", "a: [1, 2]"), Problems(), budget)
+    assert (budget.nodes, budget.characters) == (MAX_NODES - 5, MAX_BYTES - 9)
+
+
+SPECIAL = [*"[]{}'\"~1é ", ": ", ":", "- ", ", ", "? ", "# c\n", "|\n", ">-\n", "&a ", "*a", "!!str "]
+BREAKS = ["\n", "\n  ", "\r\n", "\u2028", "\x85", "\U0001f9ec"]
+PIECES = st.sampled_from(["a", *SPECIAL, *BREAKS])
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.lists(PIECES, max_size=14).map("".join))
+def test_both_parsers_give_the_same_tree(text):
+    """Where there is no libyaml, recipes mean the same, and problems have the same places."""
+
+    def tree(node):
+        inner = ()
+        if isinstance(node, ListNode):
+            inner = [tree(item) for item in node.items]
+        elif isinstance(node, MapNode):
+            inner = [
+                (k, e.key.line, e.key.column, e.key.width, tree(e.value)) for k, e in node.entries.items()
+            ]
+        mark = node.mark
+        return mark.line, mark.column, mark.width, describe(node), inner
+
+    def outcome():
+        try:
+            return tree(compose(Source("r", text), Problems()))
+        except RecipeError as error:
+            return str(error)
+
+    fast = outcome()
+    with mock.patch.object(composer, "_FAST", yaml.SafeLoader):
+        slow = outcome()
+    # libyaml reads a little that PyYAML does not; never otherwise, and never with another meaning.
+    assert fast == slow or (isinstance(slow, str) and not isinstance(fast, str))

@@ -188,16 +188,15 @@ class _Application:
         if self.executor is None:
             self._check_writable()
             width = min(self.options.jobs, len(self.graph.recipe.samples))
-            inline = width == 1
+            inline = width == 1 or self.store.backend.private
             self.executor = InlineExecutor(self.listener) if inline else PoolExecutor(self.listener, width)
         return self.executor
 
     def _check_writable(self) -> None:
         """Find out before the first task runs, not after it, whether its results can be kept."""
-        name = f"partial/probe-{uuid.uuid4().hex}"
+        conditional = "conditional-writes" not in self.graph.recipe.unsafe
         with store_faults(self.store.url):
-            self.store.backend.put(name, b"")
-            self.store.backend.delete(name)
+            self.store.backend.check_commit(conditional=conditional)
 
     def _spec(self, task: Task, decision: Decision, executor: Executor) -> TaskSpec:
         shape = self.shapes.of(task.id.sample)
@@ -333,7 +332,8 @@ class _Application:
             versions={"spatialrun": __version__},
         )
         with store_faults(self.store.url):
-            write_view(self.store, run)
+            if not self.store.backend.remote:
+                write_view(self.store, run)
             for entry in run.tasks.values():
                 for slot, ref in entry.outputs.items():
                     if group_of(slot) == "figures":

@@ -65,6 +65,7 @@ class Resolver:
         self._store = store
         self._last = last
         self._hash_sources = hash_sources
+        self._exists = store.backend.presence() if store else None
 
     def decide(self, task: Task, known: Mapping[TaskId, Mapping[str, ObjectRef]]) -> Decision:
         """Decide on a task, given the outputs (slot to object) of every task that is done or cached.
@@ -107,7 +108,7 @@ class Resolver:
 
     def _outputs(self, task: Task, key: str) -> tuple[dict[str, ObjectRef] | None, bool]:
         """Return a key's outputs by slot, or ``None``; and whether they were made once but are gone."""
-        if self._store is None:
+        if self._store is None or self._exists is None:
             return None, False
         entry = self._entry(task)
         made = entry is not None and entry.key == key and bool(entry.outputs)
@@ -115,11 +116,11 @@ class Resolver:
         # other), only the record says which is which.
         if made and entry is not None and list(entry.outputs) == [w.slot for w in task.writes]:
             present = all(
-                ref.kind == "export" or self._store.backend.exists(ref.path) for ref in entry.outputs.values()
+                ref.kind == "export" or self._exists(ref.path) for ref in entry.outputs.values()
             )
             if present:
                 return dict(entry.outputs), False
-        record = self._store.actions.get(key)
+        record = self._store.actions.get(key, self._exists)
         if record is None:
             return None, made
         return {w.slot: record.outputs[w.port] for w in task.writes if w.port in record.outputs}, False
@@ -152,7 +153,7 @@ class Resolver:
     def _done(self, keys: Mapping[str, str]) -> tuple[str, ...]:
         if self._store is None:
             return ()
-        return tuple(stage for stage, key in keys.items() if self._store.actions.get(key) is not None)
+        return tuple(stage for stage, key in keys.items() if self._store.actions.get(key, self._exists))
 
     def _entry(self, task: Task) -> TaskEntry | None:
         return self._last.tasks.get((task.id.step, task.id.sample)) if self._last else None

@@ -6,7 +6,7 @@ A record is created exclusively and never edited. Creating it is the one instant
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,14 +72,18 @@ class ActionCache:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def get(self, key: str) -> ActionRecord | None:
-        """Return the record of a key whose objects are still there; ``None`` to compute it (again)."""
+    def get(self, key: str, exists: Callable[[str], bool] | None = None) -> ActionRecord | None:
+        """Return the record of a key whose objects are still there; ``None`` to compute it (again).
+
+        Who asks for many keys passes the backend's :meth:`~spatialrun.store.backend.Backend.presence`.
+        """
         content = self._backend.get(_path(key))
         record = ActionRecord.from_bytes(content) if content is not None else None
         if record is None or record.key != key:
             return None
+        exists = exists or self._backend.exists
         objects = (ref for ref in record.outputs.values() if ref.kind != "export")
-        return record if all(self._backend.exists(ref.path) for ref in objects) else None
+        return record if all(exists(ref.path) for ref in objects) else None
 
     def commit(self, attempt: Attempt, record: ActionRecord, *, replace: bool = False) -> ActionRecord:
         """Make an attempt visible; return the record that stands (another's, where another was first).

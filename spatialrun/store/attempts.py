@@ -65,14 +65,16 @@ class Attempt:
     def seal_folder(self, port: str) -> ObjectRef:
         """Hash the folder that a step has filled."""
         prefix = f"{self.prefix}/{port}"
-        root = self._backend.local(prefix)
+        root = self._backend.folder(prefix)
         size = 0
         for file in _files_under(root):
             content = file.read_bytes()
             size += len(content)
             name = f"{prefix}/{file.relative_to(root).as_posix()}"
             self._files[name] = (len(content), zlib.crc32(content))
-        return ObjectRef(folder_digest(root), prefix, "folder", {"size": size})
+        digest = folder_digest(root)
+        self._backend.publish(prefix)
+        return ObjectRef(digest, prefix, "folder", {"size": size})
 
     def verify(self) -> None:
         """Check that every file written lies there, whole, and make it durable; then leave the manifest.
@@ -85,8 +87,9 @@ class Attempt:
         StoreError
             ``store.corrupt`` where a file is missing or of another size than was written.
         """
+        sizes = self._backend.sizes(self.prefix)
         for path, (size, _) in self._files.items():
-            found = self._backend.size(path)
+            found = sizes.get(path)
             if found != size:
                 state = "is missing" if found is None else f"holds {found} bytes instead of {size}"
                 raise StoreError(

@@ -6,7 +6,7 @@ written against :class:`Backend`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -24,6 +24,14 @@ class Backend(Protocol):
     def url(self) -> str:
         """The place, as a person would write it."""
 
+    @property
+    def remote(self) -> bool:
+        """Whether files are a network away: nothing is then copied that nobody has asked for."""
+
+    @property
+    def private(self) -> bool:
+        """Whether only this process can see the place."""
+
     def get(self, path: str) -> bytes | None:
         """Return a file's content, or ``None`` where there is no such file."""
 
@@ -39,11 +47,17 @@ class Backend(Protocol):
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder at ``path``."""
 
+    def presence(self) -> Callable[[str], bool]:
+        """Return a test of whether objects exist, for many objects at one time."""
+
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the names of the entries of a folder, sorted; nothing where there is no such folder."""
 
     def size(self, path: str) -> int | None:
         """Return a file's size in bytes, or ``None`` where there is no such file."""
+
+    def sizes(self, prefix: str) -> Mapping[str, int]:
+        """Return the size in bytes of every file below a folder, by path."""
 
     def delete(self, path: str) -> None:
         """Remove a file or a whole folder, if it is there."""
@@ -57,6 +71,9 @@ class Backend(Protocol):
     def folder(self, path: str) -> Path:
         """Make a folder, if it is not there, and return its real file-system path to write to."""
 
+    def publish(self, path: str) -> None:
+        """Make what was written to a :meth:`folder` part of the store."""
+
     def link(self, source: str, target: str) -> None:
         """Make a file or folder appear under a second path, without a second copy where that can be had."""
 
@@ -65,6 +82,18 @@ class Backend(Protocol):
 
     def share(self, prefix: str) -> None:
         """Open a folder, written by way of :meth:`zarr` or :meth:`folder`, to all who may use the store."""
+
+    def check_commit(self, *, conditional: bool = True) -> None:
+        """Find out, before anything is computed, whether results can be kept.
+
+        Parameters
+        ----------
+        conditional
+            Whether a place is refused where two writers at once could both believe that they were first.
+        """
+
+    def removal(self, path: str) -> str:
+        """Return the command by which a person removes an object."""
 
 
 @contextmanager

@@ -7,7 +7,6 @@ outputs plain folders.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -222,7 +221,7 @@ class StoredElement:
             "store.corrupt",
             f"the object {self.ref.path} {what}",
             where=Where(file=self._backend.url),
-            hint=f"remove it and apply again, which computes it anew: rm -r {shlex.quote(str(self.path))}",
+            hint=f"remove it and apply again, which computes it anew: {self._backend.removal(self.ref.path)}",
         )
 
 

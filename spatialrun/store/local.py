@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import stat
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 class LocalBackend:
     """Files under one folder; see :class:`spatialrun.store.backend.Backend`."""
+
+    remote = False
+    private = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -90,6 +94,10 @@ class LocalBackend:
         with guarded(self.root / path, "read"):
             return (self.root / path).exists()
 
+    def presence(self) -> Callable[[str], bool]:
+        """Return a test of whether objects exist: a look at each."""
+        return self.exists
+
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the names in a folder, sorted."""
         with guarded(self.root / prefix, "read"), suppress(FileNotFoundError, NotADirectoryError):
@@ -100,6 +108,16 @@ class LocalBackend:
         with guarded(self.root / path, "read"), suppress(FileNotFoundError, NotADirectoryError):
             return (self.root / path).stat().st_size
         return None
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the size of every file below a folder, by path."""
+        found = {}
+        for folder, _, names in os.walk(self.root / prefix):
+            parent = Path(folder).relative_to(self.root).as_posix()
+            for name in names:
+                if (size := self.size(f"{parent}/{name}")) is not None:
+                    found[f"{parent}/{name}"] = size
+        return found
 
     def delete(self, path: str) -> None:
         """Remove a file or folder, if it is there."""
@@ -127,6 +145,9 @@ class LocalBackend:
         with guarded(self.root / path, "written"):
             self._make_folder(self.root / path)
         return self.root / path
+
+    def publish(self, path: str) -> None:
+        """Nothing to do: the folder is in the store."""
 
     def link(self, source: str, target: str) -> None:
         """Hard-link a file or every file of a folder; copy where the file system has no hard links."""
@@ -157,6 +178,17 @@ class LocalBackend:
             _set_mode(folder, folder_mode)
             for name in names:
                 _set_mode(os.path.join(folder, name), file_mode)  # noqa: PTH118  (many files, quickly)
+
+    def check_commit(self, *, conditional: bool = True) -> None:
+        """Find out whether files can be written; that only one writer is first holds on every file system."""
+        del conditional
+        name = f"partial/probe-{uuid.uuid4().hex}"
+        self.put(name, b"")
+        self.delete(name)
+
+    def removal(self, path: str) -> str:
+        """Return the command that removes an object."""
+        return f"rm -r {shlex.quote(str(self.root / path))}"
 
     def _modes(self) -> tuple[int, int]:
         """Return the modes of the store's folders and files."""

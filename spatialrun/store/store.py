@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from spatialrun.errors import StoreError, Where
 from spatialrun.store.actions import ActionCache
@@ -13,11 +15,13 @@ from spatialrun.store.backend import Backend, guarded
 from spatialrun.store.elements import ObjectRef, StoredElement
 from spatialrun.store.local import LocalBackend
 from spatialrun.store.partial import Partial
+from spatialrun.store.remote import RemoteBackend
 from spatialrun.store.runs import Runs
 from spatialrun.store.sources import Sources
 
 FORMAT = 1
 _HEADER = "store.json"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class Store:
@@ -96,13 +100,11 @@ def create_store(url: str | Path) -> Store:
 
 
 def _backend(url: str | Path) -> Backend:
-    if isinstance(url, str) and re.match(r"[a-z][a-z0-9+.-]*://", url):
-        raise StoreError(
-            "store.missing",
-            "this version keeps stores on file systems only",
-            where=Where(file=url),
-            hint="name a folder as `store:`",
-        )
+    if isinstance(url, str) and _URL.match(url):
+        parts = urlsplit(url)
+        if parts.scheme != "file":
+            return RemoteBackend(url)
+        url = url2pathname(parts.path)
     root = Path(url).expanduser().absolute()
     with guarded(root, "read"):
         is_file = root.exists() and not root.is_dir()

@@ -79,9 +79,6 @@ class TestOpening:
         for function in (open_store, create_store):
             assert code_of(function, tmp_path) == "store.not-a-store"
 
-    def test_urls_are_for_later(self):
-        assert code_of(open_store, "s3://bucket/store") == "store.missing"
-
 
 def test_a_store_can_be_moved_and_copied(store, tmp_path):
     attempt = store.attempt()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from spatialrun.errors import StoreError
 from spatialrun.steps.contract import Block, Context, Inputs, StreamingStep
 from spatialrun.store.partial import Partial
 
@@ -62,7 +63,7 @@ def stream(
             arrays = step.block(shared, inputs, params, block)
             # A convenience for the next run, not a result: another run may have committed the whole meanwhile
             # and be removing the folder; and where the disk is full, the commit will say it.
-            with suppress(OSError):
+            with suppress(OSError, StoreError):
                 partial.save(_name(block), arrays)
             return arrays
 

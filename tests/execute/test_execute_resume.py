@@ -10,6 +10,8 @@ import steps_of_tests
 from lab import Lab, digests, done, entry, statuses
 from steps_of_tests import GENES_PER_BLOCK, forget
 
+from spatialrun.errors import StoreError
+from spatialrun.store.partial import Partial
 from spatialrun.store.store import open_store
 
 READ = "  - {id: read, uses: read.visium}\n"
@@ -94,6 +96,16 @@ def test_partial_results_are_gone_when_the_task_is_done(blocky, flag):
     assert list((blocky.store / "partial").iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "gone"), StoreError("store.permission", "gone")])
+def test_blocks_that_cannot_be_saved_for_later_stop_nothing(blocky, monkeypatch, error):
+    # Another run may have committed the whole in the meantime and be removing the folder.
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(Partial, "save", refuse)
+    assert blocky.apply().run.status == "done"
+
+
 def test_a_late_parameter_computes_no_block_again(blocky, flag):
     blocky.apply()
     forget(flag)
@@ -113,6 +125,17 @@ def test_two_samples_side_by_side_come_to_the_same_as_one_after_another(lab, tmp
     one, two = lab.apply(jobs=1).run, other.apply(jobs=2, memory=10**8).run
     assert one.status == two.status == "done"
     assert digests(one) == digests(two)
+
+
+def test_two_samples_of_the_same_content_come_to_the_same_at_once(lab, sections):
+    lab.samples = {"a": sections["a"], "b": sections["a"]}
+    run = lab.apply(jobs=2).run
+    assert run.status == "done"
+    found = digests(run)
+    assert {slot: d for (sample, slot), d in found.items() if sample == "a"} == {
+        slot: d for (sample, slot), d in found.items() if sample == "b"
+    }
+    assert not lab.apply().changed
 
 
 def test_ctrl_c_within_a_task_leaves_a_store_to_go_on_with(lab, own_steps):

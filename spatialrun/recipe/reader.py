@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from spatialrun.recipe.ids import step_ids
 from spatialrun.recipe.keys import FORMAT, RECIPE_KEYS, WAIVERS
-from spatialrun.recipe.matrix import Matrices
+from spatialrun.recipe.matrix import Matrices, Variant
 from spatialrun.recipe.model import Recipe, SampleEntry, StepEntry, find
 from spatialrun.recipe.nodes import Entry, ListNode, MapNode, Node, describe, is_null, plain
 from spatialrun.recipe.problems import Problems, choices, nearest, unknown
@@ -90,46 +90,54 @@ class Reader:
     def _steps(
         self, defaults: Mapping[str, Entry], samples: Mapping[str, SampleEntry | None]
     ) -> tuple[StepEntry, ...]:
-        hint = "write at least one: 'steps: [{uses: read.visium}]'; 'spatialrun steps' lists the step types"
-        node = self._required("steps", hint)
-        if node is None:
-            return ()
-        if is_null(node) or (isinstance(node, ListNode) and not node.items):
-            self._problems.add("recipe.missing-key", "the recipe has no steps", node.mark, hint=hint)
-            return ()
-        if not isinstance(node, ListNode):
-            what = f"steps must be a list ('- uses: ...'), found {describe(node)}"
-            self._problems.add("recipe.wrong-type", what, node.mark)
-            return ()
-        matrices = Matrices(self._problems)
-        variants = [
-            variant
-            for id, item in zip(step_ids(node), node.items, strict=True)
-            for variant in matrices.variants(id, item)
-        ]
+        variants = self._variants()
+        faulty = self._repeated(variants) | {variant.base_id for variant in variants if not variant.sound}
         ids: dict[str, list[str]] = {}
         for variant in variants:
             ids.setdefault(variant.base_id, []).append(variant.id)
         reader = StepReader(self._catalogue, ids, Selection(samples, self._values), defaults, self._values)
-        first: dict[str, Mark] = {}
-        read, faulty = [], {variant.base_id for variant in variants if not variant.sound}
+        read = []
         for variant in variants:
             before = len(self._problems)
-            id, item = variant.id, variant.node
-            if id and id in first:
-                what = f"two steps have the id '{id}'; the first is at {first[id].where()}"
-                hint = "give one of them another 'id'"
-                self._problems.add("recipe.duplicate", what, find(item, ("id",)), hint=hint, step=id)
-            first.setdefault(id, item.mark)
-            step = reader.read(variant)
-            if step is not None:
+            if (step := reader.read(variant)) is not None:
                 read.append(step)
             if len(self._problems) > before:
                 faulty.add(variant.base_id)
+        # Variants share most faults, and of steps at fault nothing is known: nothing can wait for them.
         read = [step for step in read if step.base_id not in faulty]
-        # Of steps at fault nothing is known, so nothing can wait for them.
         sound = {step.id for step in read}
         return tuple(replace(step, after=tuple(id for id in step.after if id in sound)) for step in read)
+
+    def _variants(self) -> list[Variant]:
+        """Return the steps as written, matrices expanded; none where there is no list of them."""
+        hint = "write at least one: 'steps: [{uses: read.visium}]'; 'spatialrun steps' lists the step types"
+        node = self._required("steps", hint)
+        if node is None:
+            return []
+        if is_null(node) or (isinstance(node, ListNode) and not node.items):
+            self._problems.add("recipe.missing-key", "the recipe has no steps", node.mark, hint=hint)
+            return []
+        if not isinstance(node, ListNode):
+            what = f"steps must be a list ('- uses: ...'), found {describe(node)}"
+            self._problems.add("recipe.wrong-type", what, node.mark)
+            return []
+        matrices = Matrices(self._problems)
+        steps = zip(step_ids(node), node.items, strict=True)
+        return [variant for id, item in steps for variant in matrices.variants(id, item)]
+
+    def _repeated(self, variants: Sequence[Variant]) -> set[str]:
+        """Note ids that two steps have; return them as they are written."""
+        first: dict[str, Mark] = {}
+        repeated = set()
+        for variant in variants:
+            id, node = variant.id, variant.node
+            if id and id in first:
+                what = f"two steps have the id '{id}'; the first is at {first[id].where()}"
+                hint = "give one of them another 'id'"
+                self._problems.add("recipe.duplicate", what, find(node, ("id",)), hint=hint, step=id)
+                repeated.add(variant.base_id)
+            first.setdefault(id, node.mark)
+        return repeated
 
     def _known_defaults(self, defaults: Mapping[str, Entry], steps: tuple[StepEntry, ...]) -> None:
         used = {name for step in steps for name in step.step.Params.model_fields}

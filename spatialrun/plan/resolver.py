@@ -115,9 +115,7 @@ class Resolver:
         # The manifest knows slots, not ports: where slots were renamed (two may have changed names with each
         # other), only the record says which is which.
         if made and entry is not None and list(entry.outputs) == [w.slot for w in task.writes]:
-            present = all(
-                ref.kind == "export" or self._exists(ref.path) for ref in entry.outputs.values()
-            )
+            present = all(ref.kind == "export" or self._exists(ref.path) for ref in entry.outputs.values())
             if present:
                 return dict(entry.outputs), False
         record = self._store.actions.get(key, self._exists)

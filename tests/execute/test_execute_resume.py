@@ -218,7 +218,6 @@ recipe.apply(Options(jobs=2), listen)
 
 @pytest.mark.slow
 def test_two_runs_at_once_come_to_the_same(lab):
-    lab.apply("steps.read.with.min_spots=1")  # the store is there, and the files are hashed
     code = "outcome = recipe.apply(Options(jobs=1)); print(outcome.run.id, outcome.run.status)"
     ids = []
     for process in [lab.python(code), lab.python(code)]:

@@ -13,6 +13,7 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spatialrun.errors import StoreError, Where
 from spatialrun.store import elements
@@ -20,6 +21,9 @@ from spatialrun.store.backend import Backend, guarded
 from spatialrun.store.digests import folder_digest, value_digest
 from spatialrun.store.elements import ObjectRef
 from spatialrun.values import FileBytes, Value
+
+if TYPE_CHECKING:
+    from spatialrun.store.zarr_stores import FreshStore
 
 
 class Attempt:
@@ -30,6 +34,7 @@ class Attempt:
         self.prefix = f"data/{self.id}"
         self._backend = backend
         self._files: dict[str, tuple[int, int]] = {}
+        self._folders: dict[str, FreshStore] = {}
 
     def write(self, port: str, value: Value) -> ObjectRef:
         """Write one output and return its reference.
@@ -48,13 +53,12 @@ class Attempt:
             self._backend.put(path, value.content)
             self._files[path] = (len(value.content), zlib.crc32(value.content))
             return ObjectRef(digest, path, kind, meta)
-        from spatialrun.store.zarr_stores import RecordingStore
-
         path = f"{self.prefix}/{port}"
         parent, _, name = path.rpartition("/")
-        store = RecordingStore(self._backend.zarr(parent, read_only=False))
+        store = self._folder(parent)
         with guarded(f"{self._backend.url}/{path}", "written"):
             elements.write(store, name, value, kind)
+            store.flush()
         self._files |= {f"{parent}/{key}": facts for key, facts in store.files.items()}
         return ObjectRef(digest, path, kind, meta)
 
@@ -106,6 +110,14 @@ class Attempt:
     def discard(self) -> None:
         """Remove what was written: the attempt failed or lost."""
         self._backend.delete(self.prefix)
+
+    def _folder(self, path: str) -> FreshStore:
+        """Return the zarr store over a folder of the attempt."""
+        from spatialrun.store.zarr_stores import FreshStore
+
+        if path not in self._folders:
+            self._folders[path] = FreshStore(self._backend.zarr(path, read_only=False))
+        return self._folders[path]
 
 
 def _files_under(root: Path) -> Iterator[Path]:

@@ -231,6 +231,8 @@ class _Application:
             return
         refs = {port: ObjectRef.from_json(ref) for port, ref in result.outputs.items()}
         outputs = {write.slot: refs[write.port] for write in task.writes if write.port in refs}
+        if task.destination is not None:  # hashed by the process that wrote it
+            self.store.sources.recall({"file": task.destination})
         self._record(task, decision, "done", outputs, result.facts)
         facts = {name: result.facts.get(name) for name in ("wall_s", "peak_rss")}
         self._tell("task-done", task.id, **facts)
@@ -330,6 +332,7 @@ class _Application:
             samples=self._samples(),
             tasks={(id.step, id.sample): self.entries[id] for id in self.graph.tasks if id in self.entries},
             versions={"spatialrun": __version__},
+            sources=self.store.sources.used,
         )
         with store_faults(self.store.url):
             if not self.store.backend.remote:

@@ -66,6 +66,8 @@ class Resolver:
         self._last = last
         self._hash_sources = hash_sources
         self._exists = store.backend.presence() if store else None
+        if store and last:
+            store.sources.learn(last.sources)
 
     def decide(self, task: Task, known: Mapping[TaskId, Mapping[str, ObjectRef]]) -> Decision:
         """Decide on a task, given the outputs (slot to object) of every task that is done or cached.

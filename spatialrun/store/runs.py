@@ -62,6 +62,9 @@ class Run:
         ``(step, sample)`` to what was done.
     versions
         Of spatialrun and Python.
+    sources
+        The digests of the external files that the run stands on, as :class:`~spatialrun.store.sources.Sources`
+        remembers them.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Run:
     samples: Mapping[str, Mapping[str, Any]]
     tasks: Mapping[tuple[str, str], TaskEntry]
     versions: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def slots(self, sample: str) -> dict[str, ObjectRef]:
         """Return a sample's slots, those written later last."""
@@ -102,6 +106,7 @@ class Run:
             "versions": dict(self.versions),
             "samples": {name: dict(meta) for name, meta in self.samples.items()},
             "tasks": tasks,
+            "sources": dict(self.sources),
         }
         return json.dumps(data, separators=(",", ":")).encode()
 
@@ -122,7 +127,15 @@ class Run:
             )
             for t in data["tasks"]
         }
-        return cls(data["id"], data["created"], data["status"], data["samples"], tasks, data["versions"])
+        return cls(
+            data["id"],
+            data["created"],
+            data["status"],
+            data["samples"],
+            tasks,
+            data["versions"],
+            data.get("sources", {}),
+        )
 
 
 class Runs:

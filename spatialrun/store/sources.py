@@ -1,7 +1,8 @@
 """Sources: the content of files outside the store, hashed once and remembered.
 
 The memory is kept by path, size, time of change and inode, all hashed together: the store holds no path of the
-machine, and can be moved.
+machine, and can be moved. Each memory is a file, and the manifest of a run holds those that it used: whoever
+has read that asks for no file.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ class Sources:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._known: dict[str, str] = {}
+        self._used: dict[str, str] = {}
+
+    @property
+    def used(self) -> Mapping[str, str]:
+        """What was asked for and remembered, for the manifest of a run."""
+        return dict(sorted(self._used.items()))
+
+    def learn(self, memories: Mapping[str, str]) -> None:
+        """Take over what the manifest of a run holds."""
+        self._known |= memories
 
     def recall(self, files: Mapping[str, Path]) -> str | None:
         """Return the digest of a set of files by role, if every one is remembered as it is now."""
@@ -47,13 +58,15 @@ class Sources:
                 self._known[identity] = json.loads(content)["digest"] if content else ""
             except (ValueError, KeyError, TypeError):
                 return None
-        return self._known[identity] or None
+        if digest := self._known[identity]:
+            self._used[identity] = digest
+        return digest or None
 
     def _remember(self, path: Path) -> str:
         identity = _identity(path)
         digest = file_digest(path)
         if _identity(path) == identity:  # else it was changed while it was read: hash it again next time
-            self._known[identity] = digest
+            self._known[identity] = self._used[identity] = digest
             self._backend.put(_path(identity), json.dumps({"digest": digest}).encode())
         return digest
 

@@ -22,7 +22,7 @@ from spatialrun.store.requests import Patience, Requests
 from spatialrun.store.scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import PutMode, UpdateVersion
     from zarr.abc.store import Store as ZarrStore
 
 AT_ONCE = 8
@@ -233,8 +233,10 @@ class RemoteBackend:
 
         def request() -> tuple[bytes, PutMode]:
             answer = obstore.get(self._bucket, path)
-            facts = answer.meta
-            return bytes(answer.bytes()), {"e_tag": facts["e_tag"], "version": facts["version"]}
+            condition: UpdateVersion = {"e_tag": answer.meta["e_tag"]}
+            if answer.meta["version"] is not None:
+                condition["version"] = answer.meta["version"]
+            return bytes(answer.bytes()), condition
 
         with suppress(FileNotFoundError):
             return self._requests.run(request)

@@ -1,11 +1,45 @@
-"""Stores to test with."""
+"""Stores to test with, and a server for those that are in buckets."""
+
+import itertools
+import os
 
 import pytest
 
 from spatialrun.store.store import create_store
+
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture
 def store(tmp_path):
     """A new store."""
     return create_store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def running():
+    """The one S3 server of the session."""
+    from server import Server
+
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(running, monkeypatch):
+    """An S3 server without faults, which clients of this process and its children find by the environment."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    running.calm()
+    yield running
+    running.calm()
+
+
+@pytest.fixture
+def bucket(server):
+    """The URL of a new bucket."""
+    return server.bucket(f"bucket-{next(_NUMBERS)}")

@@ -7,6 +7,7 @@ atomic as the real thing.
 from __future__ import annotations
 
 import io
+import math
 import random
 import socket
 import struct
@@ -22,6 +23,10 @@ from moto.server import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 FAULTS = ("unavailable", "lost", "unanswered", "truncated")
+REFUSALS = {
+    "unavailable": ("503 Slow Down", "SlowDown"),
+    "forbidden": ("403 Forbidden", "AccessDenied"),
+}
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 Environ = dict[str, Any]
@@ -38,23 +43,34 @@ class Trouble:
     seed
         Of the draw.
     faults
-        ``unavailable``: a 503 and nothing done; ``lost``: the connection is reset and nothing done;
+        ``unavailable``: a 503 and nothing done; ``forbidden``: a 403; ``lost``: the connection is reset and nothing done;
         ``unanswered``: done, but the connection is reset before the answer; ``truncated``: the answer breaks off.
     latency
         Seconds that every answer takes.
+    count
+        How many requests to spoil at most.
+    methods
+        Of which requests; any by default.
     """
 
     rate: float = 0.0
     seed: int = 0
     faults: tuple[str, ...] = FAULTS
     latency: float = 0.0
+    count: float = math.inf
+    methods: tuple[str, ...] = ()
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
 
-    def draw(self) -> str | None:
-        return self._random.choice(self.faults) if self._random.random() < self.rate else None
+    def draw(self, method: str) -> str | None:
+        """Say what to do to a request, if anything."""
+        spared = self.count < 1 or (self.methods and method not in self.methods)
+        if spared or self._random.random() >= self.rate:
+            return None
+        self.count -= 1
+        return self._random.choice(self.faults)
 
 
 class Server:
@@ -63,16 +79,18 @@ class Server:
     Attributes
     ----------
     requests
-        ``(method, path with its query)`` of every request since :meth:`forget`.
+        ``(method, path with its query)`` of every request.
     trouble
         What is to go wrong; change it at will.
+    spoilt
+        How often each fault was made.
     conditional
         Whether ``If-None-Match`` and ``If-Match`` of writes are honoured.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str]] = []
-        self.spoilt: Counter[str] = Counter()
+        self.spoilt: Counter[str | None] = Counter()
         self.trouble = Trouble()
         self.conditional = True
         self._moto = create_backend_app("s3")
@@ -106,6 +124,10 @@ class Server:
         yield found
         found += self.requests[first:]
 
+    def calm(self) -> None:
+        """Let nothing go wrong any more."""
+        self.trouble, self.conditional = Trouble(), True
+
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
@@ -113,8 +135,8 @@ class Server:
     def _answer(self, environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
         with self._drawing:
             self.requests.append((environ["REQUEST_METHOD"], environ.get("RAW_URI", environ["PATH_INFO"])))
-            fault = self.trouble.draw()
-            self.spoilt[fault or "none"] += 1
+            fault = self.trouble.draw(environ["REQUEST_METHOD"])
+            self.spoilt[fault] += fault is not None
         time.sleep(self.trouble.latency)
         # The body is taken in any case: else it would be read as the connection's next request.
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -122,9 +144,10 @@ class Server:
         if not self.conditional and environ["REQUEST_METHOD"] == "PUT":
             environ.pop("HTTP_IF_NONE_MATCH", None)
             environ.pop("HTTP_IF_MATCH", None)
-        if fault == "unavailable":
-            body = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-            start("503 Slow Down", [("Content-Length", str(len(body))), ("Content-Type", "application/xml")])
+        if fault in REFUSALS:
+            status, code = REFUSALS[fault]
+            body = f"<Error><Code>{code}</Code><Message>It will not do.</Message></Error>".encode()
+            start(status, [("Content-Length", str(len(body))), ("Content-Type", "application/xml")])
             return [body]
         if fault == "lost":
             return _reset(environ["werkzeug.socket"])

@@ -45,6 +45,9 @@ CODES: dict[str, str] = {
     "task.outputs": "a step returned something other than it declared",
     "task.export": "an export's destination cannot be written",
     "task.worker-died": "a worker process ended without an answer",
+    # plugin: step types of other packages
+    "plugin.broken": "a plugin whose step type cannot be loaded",
+    "plugin.clash": "two packages with a step type of one name",
     # store: the folder or bucket that holds results
     "store.missing": "there is no store at that place",
     "store.not-a-store": "the place holds something other than a store",
@@ -134,6 +137,12 @@ class RecipeError(SpatialrunError):
 
 class UsageError(SpatialrunError):
     """A command or function called in a way it does not take."""
+
+    exit_code = 2
+
+
+class PluginError(SpatialrunError):
+    """An installed plugin that does not give the step type it should."""
 
     exit_code = 2
 

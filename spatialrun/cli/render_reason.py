@@ -28,6 +28,8 @@ def reason_words(reason: Reason) -> str:
             return f"{reason.name} version {reason.old} -> {reason.new}"
         case "numerics":
             return f"{reason.name}: {value(reason.old)} -> {value(reason.new)}"
+        case "code":
+            return f"code of {_changed(reason, 'changed', added='is new', removed='is gone')}"
         case "step":
             return f"uses: {reason.old} -> {reason.new}"
         case "output":

@@ -24,7 +24,8 @@ def steps(name: Name = None) -> None:
 
     [dim]spatialrun steps svg.spatialde[/dim]
     """
-    from spatialrun.cli.console import out
+    from spatialrun.cli.console import err, out
+    from spatialrun.cli.failure import print_error
     from spatialrun.cli.render_step import print_catalogue, print_step
     from spatialrun.errors import UsageError
     from spatialrun.recipe.problems import choices, unknown
@@ -32,6 +33,8 @@ def steps(name: Name = None) -> None:
 
     if name is None:
         print_catalogue(out(), catalogue.all_steps())
+        for fault in catalogue.faults().values():
+            print_error(err(), fault)
     elif name in catalogue.names():
         print_step(out(), catalogue.get(name))
     else:

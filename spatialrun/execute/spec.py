@@ -8,6 +8,7 @@ from typing import Any
 
 from spatialrun.errors import (
     DataError,
+    PluginError,
     RecipeError,
     SpatialrunError,
     StoreError,
@@ -16,7 +17,9 @@ from spatialrun.errors import (
     Where,
 )
 
-_KINDS = {kind.__name__: kind for kind in (DataError, RecipeError, StoreError, TaskError, UsageError)}
+_KINDS = {
+    kind.__name__: kind for kind in (DataError, PluginError, RecipeError, StoreError, TaskError, UsageError)
+}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 In an identity: the step type and its version, the stage, the parameters with their defaults (less those that only
 name outputs; before the last stage, less the late ones), the digest of every input, the digest of external files,
-and the versions of the libraries that matter. Nothing else: no names of steps or samples, no paths, no threads.
+the versions of the libraries that matter, and the code of a plugin. Nothing else: no names of steps or samples,
+no paths, no threads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from spatialrun.plan.graph import Task
+from spatialrun.steps import catalogue
 from spatialrun.steps.contract import StagedStep, Step, StreamingStep, parameter_names
 from spatialrun.store.digests import key_digest
 
@@ -49,6 +51,7 @@ def identity(task: Task, inputs: Mapping[str, str], source: str | None, stage: s
     hidden = parameter_names(kind, "output_name") | parameter_names(kind, "path")
     if stage != FINAL:
         hidden |= parameter_names(kind, "late")
+    code = catalogue.code(step.name)
     params = task.entry.params.model_dump(mode="json", exclude=set(hidden))
     return {
         "schema": SCHEMA,
@@ -59,6 +62,7 @@ def identity(task: Task, inputs: Mapping[str, str], source: str | None, stage: s
         "inputs": [[i.port, i.slot, inputs[i.port]] for i in sorted(task.inputs, key=lambda i: i.port)],
         "source": source,
         "numerics": _numerics(step.distributions),
+        **({"code": code} if code else {}),
     }
 
 

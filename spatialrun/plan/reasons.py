@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal[
-    "new", "parameter", "input", "source", "version", "numerics", "step", "output", "destination", "unread"
+    "new",
+    "parameter",
+    "input",
+    "source",
+    "version",
+    "numerics",
+    "code",
+    "step",
+    "output",
+    "destination",
+    "unread",
 ]
 
 
@@ -19,11 +29,12 @@ class Reason:
     ----------
     kind
         ``new`` (never done), ``parameter``, ``input`` (a slot's content), ``source`` (external files),
-        ``version`` (of the step type), ``numerics`` (a library's version), ``step`` (another step type under
-        this id), ``output`` (a result is gone from the store), ``destination`` (an exported file is missing or
-        was altered), ``unread`` (external files that have not been hashed as they are now).
+        ``version`` (of the step type), ``numerics`` (a library's version), ``code`` (a plugin's), ``step``
+        (another step type under this id), ``output`` (a result is gone from the store), ``destination`` (an
+        exported file is missing or was altered), ``unread`` (external files that have not been hashed as they
+        are now).
     name
-        Which parameter, slot, library ...
+        Which parameter, slot, library, plugin ...
     old, new
         From what to what, where that can be said.
     """
@@ -46,6 +57,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Reason]:
     if old["source"] != new["source"]:
         reasons.append(Reason("source", "", old["source"], new["source"]))
     reasons += _changes("numerics", old["numerics"], new["numerics"])
+    reasons += _changes("code", old.get("code", {}), new.get("code", {}))
     return reasons
 
 

@@ -1,10 +1,13 @@
-"""The catalogue: every step type by its name, loaded when it is asked for."""
+"""The catalogue: every step type by its name, built in or from a plugin, loaded when it is asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 
+from spatialrun.errors import PluginError
+from spatialrun.steps import plugins
 from spatialrun.steps.contract import Step
 
 STEPS = {
@@ -24,12 +27,12 @@ STEPS = {
     "simulate.visium": "spatialrun.steps.simulate:SimulateVisium",
     "svg.spatialde": "spatialrun.steps.svg:SvgSpatialde",
 }
-"""Name of a step type to the place of its class."""
+"""Name of a built-in step type to the place of its class."""
 
 
 def names() -> tuple[str, ...]:
     """Names of all step types, sorted."""
-    return tuple(sorted(STEPS))
+    return tuple(sorted({*STEPS, *plugins.found()}))
 
 
 @cache
@@ -40,12 +43,36 @@ def get(name: str) -> Step:
     ------
     KeyError
         No step type has that name.
+    PluginError
+        A plugin that should have it is broken.
     """
+    if name not in STEPS:
+        return plugins.load(name)
     module, _, kind = STEPS[name].partition(":")
     step: Step = getattr(import_module(module), kind)()
     return step
 
 
 def all_steps() -> tuple[Step, ...]:
-    """All step types, by name."""
-    return tuple(get(name) for name in names())
+    """All step types that can be had, by name."""
+    broken = faults()
+    return tuple(get(name) for name in names() if name in STEPS or name not in broken)
+
+
+def faults() -> Mapping[str, PluginError]:
+    """What is wrong with the installed plugins, by name of the step type; none may replace a built-in one."""
+    faults: dict[str, PluginError] = {}
+    for name, entries in plugins.found().items():
+        if name in STEPS:
+            faults[name] = plugins.clash(name, "spatialrun", *map(plugins.distribution, entries))
+            continue
+        try:
+            get(name)
+        except PluginError as error:
+            faults[name] = error
+    return faults
+
+
+def code(name: str) -> Mapping[str, str]:
+    """Digest of a plugin's code by its distribution; empty for a built-in step type, which has its version."""
+    return {} if name in STEPS else plugins.code(name)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csc_matrix
     from zarr.abc.store import Store as ZarrStore
 
+    from spatialrun.store.ahead import AheadStore
+
 SPARSE_VERSION = "0.1.0"
 _ARRAY = {"encoding-type": "array", "encoding-version": "0.2.0"}
 
@@ -122,15 +124,14 @@ def write_plain(group: zarr.Group, name: str, value: Value) -> None:
         anndata.io.write_elem(group, name, _writable(value), dataset_kwargs=plain_codecs())
 
 
-def read(group: zarr.Group, name: str, kind: str) -> Value:
-    """Read the element ``name`` of a zarr group."""
+def read(node: zarr.Group | zarr.Array, kind: str) -> Value:
+    """Read the element that is a node of a zarr store."""
     import numpy as np
 
     if kind == "sparse":
-        return _read_sparse(group[name])
+        return _read_sparse(node)
     if kind == "image":
-        return _read_image(group[name])
-    node = group[name]
+        return _read_image(node)
     if kind == "array" and node.attrs["encoding-type"] == "array":
         return np.asarray(node[...])
     import anndata
@@ -172,13 +173,12 @@ class StoredElement:
                 raise self._corrupt("does not hold what was written")
             return value
         try:
-            return read(self._parent, self._name, self.ref.kind)
+            return read(self._node, self.ref.kind)
         except (KeyError, ValueError, OSError, RuntimeError, TypeError) as error:
             raise self._corrupt(f"cannot be read: {error}") from error
 
     def columns(self, start: int, stop: int) -> csc_matrix:
         """Load columns ``start`` to ``stop`` of a matrix as CSC; a CSC object is read only there."""
-        import numpy as np
         from scipy.sparse import csc_matrix
 
         if self.ref.kind != "sparse" or self.ref.meta["format"] != "csc":
@@ -186,8 +186,7 @@ class StoredElement:
         try:
             indptr = self._indptr[start : stop + 1]
             span = slice(int(indptr[0]), int(indptr[-1]))
-            node = self._parent[self._name]
-            data, indices = np.asarray(node["data"][span]), np.asarray(node["indices"][span])
+            data, indices = self._entries(span)
         except (KeyError, ValueError, OSError, RuntimeError) as error:
             raise self._corrupt(f"cannot be read: {error}") from error
         shape = (self.ref.meta["shape"][0], stop - start)
@@ -195,22 +194,45 @@ class StoredElement:
         matrix.data, matrix.indices, matrix.indptr = data, indices, (indptr - indptr[0]).astype(indices.dtype)
         return matrix
 
+    def _entries(self, span: slice) -> tuple[Any, Any]:
+        """Read a stretch of a sparse matrix's data and indices."""
+        import numpy as np
+
+        data, indices = self._parts
+        if self._ahead is not None:
+            data, indices = self._ahead.read([data, indices], span.start, span.stop)
+            return data, indices
+        return np.asarray(data[span]), np.asarray(indices[span])
+
     @cached_property
-    def _parent(self) -> zarr.Group:
+    def _parts(self) -> tuple[zarr.Array, zarr.Array]:
+        return self._node["data"], self._node["indices"]
+
+    @cached_property
+    def _indptr(self) -> Any:
+        return self._node["indptr"][...]
+
+    @cached_property
+    def _node(self) -> Any:
         import zarr
 
         from spatialrun.store.zarr_stores import StrictStore
 
-        prefix = self.ref.path.rpartition("/")[0]
-        return zarr.open_group(StrictStore(self._backend.zarr(prefix)), mode="r", zarr_format=3)
-
-    @property
-    def _name(self) -> str:
-        return self.ref.path.rpartition("/")[2]
+        folder, _, name = self.ref.path.rpartition("/")
+        store = self._ahead or self._backend.zarr(folder)
+        return zarr.open(StrictStore(store), path=name, mode="r", zarr_format=3)
 
     @cached_property
-    def _indptr(self) -> Any:
-        return self._parent[self._name]["indptr"][...]
+    def _ahead(self) -> AheadStore | None:
+        """The object, read ahead where files are a network away."""
+        if not self._backend.remote:
+            return None
+        from spatialrun.store.ahead import AheadStore
+
+        folder = self.ref.path.rpartition("/")[0]
+        sizes = self._backend.sizes(self.ref.path)
+        keys = {path[len(folder) + 1 :]: size for path, size in sizes.items()}
+        return AheadStore(self._backend.zarr(folder), keys)
 
     @cached_property
     def _whole(self) -> Any:

@@ -43,8 +43,9 @@ class Trouble:
     seed
         Of the draw.
     faults
-        ``unavailable``: a 503 and nothing done; ``forbidden``: a 403; ``lost``: the connection is reset and nothing done;
-        ``unanswered``: done, but the connection is reset before the answer; ``truncated``: the answer breaks off.
+        ``unavailable``: a 503 and nothing done; ``forbidden``: a 403; ``lost``: the connection is reset and
+        nothing done; ``unanswered``: done, but the connection is reset before the answer; ``truncated``: the
+        answer breaks off.
     latency
         Seconds that every answer takes.
     count

@@ -1,4 +1,4 @@
-"""What every backend must do, asked of a folder, of memory and of S3 alike; and what only buckets can get wrong."""
+"""What every backend must do, asked of a folder, of memory and of S3 alike."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from test_store_elements import VALUES
 
 from spatialrun.errors import StoreError
@@ -100,19 +101,20 @@ def at_once(act, names):
 
 
 NAMES = [f"writer-{number}" * 1000 for number in range(8)]
+PATHS = [f"race/{number}" for number in range(5)]
 
 
 def test_of_eight_creators_exactly_one_wins(backend):
-    for turn in range(5):
-        winners = at_once(lambda name: backend.create(f"race/{turn}", name.encode()), NAMES)
-        assert [name.encode() for name in winners] == [backend.get(f"race/{turn}")]
+    for path in PATHS:
+        winners = at_once(lambda name, path=path: backend.create(path, name.encode()), NAMES)
+        assert [name.encode() for name in winners] == [backend.get(path)]
 
 
 def test_of_eight_swappers_exactly_one_wins(backend):
-    for turn in range(5):
-        backend.put(f"race/{turn}", b"old")
-        winners = at_once(lambda name: backend.swap(f"race/{turn}", b"old", name.encode()), NAMES)
-        assert [name.encode() for name in winners] == [backend.get(f"race/{turn}")]
+    for path in PATHS:
+        backend.put(path, b"old")
+        winners = at_once(lambda name, path=path: backend.swap(path, b"old", name.encode()), NAMES)
+        assert [name.encode() for name in winners] == [backend.get(path)]
 
 
 def test_a_file_is_created_once_also_by_who_made_it(backend):
@@ -160,6 +162,22 @@ def test_columns_are_those_of_the_matrix(store, kind):
     for start, stop in [(0, 1), (2, matrix.shape[1]), (3, 3), (0, matrix.shape[1])]:
         found = element.columns(start, stop)
         assert (found != matrix.tocsc()[:, start:stop]).nnz == 0
+
+
+@pytest.mark.parametrize("small", [4 << 20, 0])
+def test_columns_of_many_shards_are_those_of_the_matrix(store, monkeypatch, small):
+    monkeypatch.setattr("spatialrun.store.layout.CHUNK_ELEMENTS", 100)
+    monkeypatch.setattr("spatialrun.store.layout.SHARD_CHUNKS", 4)
+    matrix = sp.random(50, 90, density=0.4, format="csc", random_state=0)
+    ref = committed(store, matrix)
+    monkeypatch.setattr("spatialrun.store.ahead.SMALL", small)
+    monkeypatch.setattr("spatialrun.store.ahead.PIECE", 777)
+    element = store.element(ref)
+    for start in range(0, 90, 7):
+        for stop in (start, start + 1, min(90, start + 30), 90):
+            found = element.columns(start, stop)
+            np.testing.assert_array_equal(found.toarray(), matrix[:, start:stop].toarray())
+    np.testing.assert_array_equal(element.read().toarray(), matrix.toarray())
 
 
 def test_folders_are_sealed_and_brought_back(store, tmp_path):

@@ -1,8 +1,7 @@
-"""How many requests are made: a run with nothing to do asks for a handful of things, however many tasks it has."""
+"""How many requests are made: few where there is nothing to do, and few for what lies together."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import scipy.sparse as sp
 from lab import Lab
@@ -49,3 +48,51 @@ def test_nothing_to_do_for_a_hundred_tasks_takes_few_requests(server, bucket, co
     with server.counted() as requests:
         assert lab.plan().count("cached") == 100
     assert len(requests) <= 10, requests
+
+
+@pytest.fixture
+def written(bucket):
+    """A function that writes a value into a store on S3, and opens it anew."""
+
+    def write(value):
+        store = create_store(f"{bucket}/store")
+        attempt = store.attempt()
+        ref = attempt.write("group/name", value)
+        store.actions.commit(attempt, ActionRecord("ab" * 32, attempt.id, {"name": ref}))
+        return open_store(store.url).element(ref)
+
+    return write
+
+
+def test_a_small_element_takes_one_listing_and_a_request_for_each_file(server, written):
+    element = written(sp.random(20, 10, density=0.3, format="csc", random_state=0))
+    with server.counted() as requests:
+        element.read()
+        element.columns(2, 5)
+    assert len(requests) == 1 + 7
+
+
+def test_a_stretch_of_columns_takes_an_index_and_a_range_of_each_array(server, written, monkeypatch):
+    monkeypatch.setattr("spatialrun.store.layout.CHUNK_ELEMENTS", 100)
+    monkeypatch.setattr("spatialrun.store.ahead.SMALL", 0)
+    matrix = sp.random(100, 200, density=0.3, format="csc", random_state=0)
+    element = written(matrix)
+    element.columns(0, 0)  # metadata and indptr
+    with server.counted() as requests:
+        found = element.columns(10, 40)
+    assert (found != matrix[:, 10:40]).nnz == 0
+    assert len(requests) == 4
+    with server.counted() as requests:
+        element.columns(40, 70)
+    assert len(requests) == 2
+
+
+def test_an_element_is_written_with_each_file_once_and_nothing_asked(server, bucket):
+    store = create_store(f"{bucket}/store")
+    attempt = store.attempt()
+    with server.counted() as requests:
+        attempt.write("name", sp.random(20, 10, density=0.3, format="csc", random_state=0))
+    assert [method for method, _ in requests] == ["PUT"] * 8
+    with server.counted() as requests:
+        attempt.verify()
+    assert len(requests) == 2

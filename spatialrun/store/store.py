@@ -102,7 +102,7 @@ def create_store(url: str | Path) -> Store:
 def _backend(url: str | Path) -> Backend:
     if isinstance(url, str) and _URL.match(url):
         parts = urlsplit(url)
-        if parts.scheme != "file":
+        if parts.scheme != "file" or parts.netloc:
             return RemoteBackend(url)
         url = url2pathname(parts.path)
     root = Path(url).expanduser().absolute()

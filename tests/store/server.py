@@ -85,6 +85,8 @@ class Server:
         What is to go wrong; change it at will.
     spoilt
         How often each fault was made.
+    signatures
+        The ``Authorization`` of every request.
     conditional
         Whether ``If-None-Match`` and ``If-Match`` of writes are honoured.
     """
@@ -92,6 +94,7 @@ class Server:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str]] = []
         self.spoilt: Counter[str | None] = Counter()
+        self.signatures: list[str] = []
         self.trouble = Trouble()
         self.conditional = True
         self._moto = create_backend_app("s3")
@@ -136,6 +139,7 @@ class Server:
     def _answer(self, environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
         with self._drawing:
             self.requests.append((environ["REQUEST_METHOD"], environ.get("RAW_URI", environ["PATH_INFO"])))
+            self.signatures.append(environ.get("HTTP_AUTHORIZATION", ""))
             fault = self.trouble.draw(environ["REQUEST_METHOD"])
             self.spoilt[fault] += fault is not None
         time.sleep(self.trouble.latency)

@@ -1,0 +1,134 @@
+"""Gaussian mixture with one covariance for all components: clusters of equal shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+STARTS = 40
+LLOYD_ROUNDS = 10
+MAX_ITERATIONS = 300
+TOLERANCE = 1e-5
+"""Gain in mean log-likelihood per spot below which a run has converged."""
+RIDGE = 1e-6
+"""Added to the covariance, in units of the data's total variance."""
+
+
+@dataclass(frozen=True, eq=False)
+class TiedMixture:
+    """Weights and means of K components, and the discriminants that follow from the shared covariance.
+
+    A spot's log-density in component k is ``whitened @ slope[k] + offset[k]`` up to a term that all components
+    share: with equal covariances the quadratic term cancels.
+    """
+
+    mean: Array
+    """(D,): of the data."""
+    whitening: Array
+    """(D, r): to total covariance 1; r is the data's rank."""
+    slope: Array
+    """(K, r)."""
+    offset: Array
+    """(K,)."""
+    log_likelihood: float
+    """Mean per spot, of the whitened data."""
+
+    def scores(self, X: Array) -> Array:
+        """Log-densities of spots (N, D) in the components up to a constant of the spot: (N, K)."""
+        scores: Array = (X - self.mean) @ (self.whitening @ self.slope.T) + self.offset
+        return scores
+
+
+def fit(X: Array, n_components: int, rng: np.random.Generator, *, starts: int = STARTS) -> TiedMixture:
+    """Fit by expectation and maximisation from many starts, and keep the most likely.
+
+    Parameters
+    ----------
+    X
+        (N, D).
+    n_components
+        K, at most N.
+    rng
+        Draws the starts.
+    starts
+        How many; each is a short k-means from k-means++ seeds, run to convergence.
+
+    Notes
+    -----
+    mclust's model EEE (Scrucca et al. 2016, 10.32614/RJ-2016-021). It does not change under linear maps of X, so
+    everything happens in whitened coordinates. Starts must be drawn there too: k-means on raw scores sees the
+    first component alone, and ends at worse likelihoods. There Σ = 1 - M' diag(w) M, so an iteration costs
+    O(N r K), without a sum over pairs of dimensions. All starts are run to the end, because how likely a start is
+    after a few iterations says little about where it will end.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        mean = X.mean(axis=0)
+        whitening = _whitening(X - mean)
+        Y = (X - mean) @ whitening
+        runs = (_Run(Y, _lloyd(Y, n_components, rng)) for _ in range(starts))
+        best = max(runs, key=lambda run: run.log_likelihood)
+    return TiedMixture(mean, whitening, best.slope, best.offset, best.log_likelihood)
+
+
+def _whitening(centred: Array) -> Array:
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    kept = values > max(values[-1], 0.0) * 1e-10
+    whitening: Array = vectors[:, kept] / np.sqrt(values[kept])
+    return whitening
+
+
+def _lloyd(Y: Array, n_components: int, rng: np.random.Generator) -> Array:
+    """Centres (K, r) after a few rounds of k-means."""
+    from sklearn.cluster import kmeans_plusplus
+
+    centres, _ = kmeans_plusplus(Y, n_components, random_state=int(rng.integers(2**31)))
+    components = np.arange(n_components)[:, None]
+    for _ in range(LLOYD_ROUNDS):
+        nearest = (centres @ Y.T - 0.5 * (centres**2).sum(axis=1)[:, None]).argmax(axis=0)
+        members = (nearest == components).astype(np.float64)
+        sizes = members.sum(axis=1)[:, None]
+        centres = np.where(sizes > 0, members @ Y / np.maximum(sizes, 1.0), centres)
+    return np.asarray(centres)
+
+
+class _Run:
+    """One start, followed until its likelihood stands still."""
+
+    def __init__(self, Y: Array, centres: Array) -> None:
+        self.slope = centres
+        self.offset = -0.5 * (centres**2).sum(axis=1) - np.log(len(centres))
+        self.shared = -0.5 * Y.shape[1]
+        self.log_likelihood = -np.inf
+        for _ in range(MAX_ITERATIONS):
+            members, reached = self._expected(Y)
+            gain, self.log_likelihood = reached - self.log_likelihood, reached
+            if gain < TOLERANCE:
+                break
+            self._maximise(Y, members)
+
+    def _expected(self, Y: Array) -> tuple[Array, float]:
+        """Memberships (K, N) and the mean log-likelihood. Spots run along rows: sums over K are vectorised."""
+        members = self.slope @ Y.T + self.offset[:, None]
+        highest = members.max(axis=0)
+        members -= highest
+        np.exp(members, out=members)
+        total = members.sum(axis=0)
+        members /= total
+        return members, float((highest + np.log(total)).mean()) + self.shared
+
+    def _maximise(self, Y: Array, members: Array) -> None:
+        N, r = Y.shape
+        sizes = members.sum(axis=1) + 1e-9
+        weight = sizes / N
+        M = members @ Y / sizes[:, None]
+        covariance = (1.0 + RIDGE) * np.eye(r) - (M * weight[:, None]).T @ M
+        precision = np.linalg.inv(covariance)
+        self.slope = M @ precision
+        self.offset = np.log(weight) - 0.5 * (M * self.slope).sum(axis=1)
+        self.shared = -0.5 * float(np.trace(precision)) - 0.5 * float(np.linalg.slogdet(covariance)[1])

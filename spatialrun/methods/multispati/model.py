@@ -1,0 +1,166 @@
+"""Domains of one sample or of a cohort: genes, components, neighbours, mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatialrun.methods import mixture
+from spatialrun.methods.cohort import shared_genes
+from spatialrun.methods.multispati.embedding import Embedding, embed
+from spatialrun.methods.multispati.expression import lognorm, standardised, variable_genes
+from spatialrun.methods.neighbors import mean_of, nearest_within
+from spatialrun.methods.partition import Domains, Labels, by_size, check_n_clusters, fill_empty, split
+from spatialrun.methods.pca import principal_components
+from spatialrun.methods.refine import Shape, refine_each
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from scipy.sparse import csc_matrix
+
+Array = NDArray[np.float64]
+Log = Callable[[str], None]
+
+FITTED_SPOTS = 50_000
+"""Most spots that loadings and mixture are fitted to; all spots get a domain."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What can be chosen; the defaults are the published recipes' and hold for Visium."""
+
+    n_genes: int = 3000
+    """Highly variable genes, unless the caller marks genes."""
+    n_pcs: int = 100
+    """Principal components of the z-scores."""
+    n_components: int = 20
+    """Spatial components that are clustered."""
+    embedding: Embedding = "multispati"
+    k: int = 6
+    """Neighbours of a spot."""
+    starts: int = mixture.STARTS
+    """Starts of the mixture."""
+    refine_shape: Shape = "hexagon"
+
+
+def domains(
+    counts: csc_matrix,
+    coordinates: ArrayLike,
+    n_clusters: int = 7,
+    *,
+    seed: int = 0,
+    genes: NDArray[np.bool_] | None = None,
+    options: Options | None = None,
+    log: Log = lambda _: None,
+) -> Domains:
+    """Spatial domains of one sample.
+
+    Parameters
+    ----------
+    counts
+        (N, G) raw counts, CSC.
+    coordinates
+        (N, 2), any unit.
+    n_clusters
+        Domains, 2 to N; the result has exactly as many, refined too.
+    seed
+        Of the mixture's starts. Most of them lead to one optimum: expect the labels of seeds to be alike.
+    genes
+        (G,) bool: use these instead of choosing ``options.n_genes`` by vst.
+    options
+        See `Options`.
+    log
+        Takes lines of text.
+
+    Raises
+    ------
+    DataError
+        ``data.values``: ``n_clusters`` out of bounds, fewer spots or genes than components, genes that do not
+        vary. ``data.coordinates``: not finite.
+
+    Notes
+    -----
+    log1p of counts at 10,000 a spot, z-scores clipped at 10, principal components T, MULTISPATI components of T
+    smoothed over the spot and its ``k`` neighbours, Gaussian mixture with shared covariance. Linear in spots;
+    above 50,000 spots loadings and mixture are fitted to a part of them.
+    """
+    options = options or Options()
+    check_n_clusters(n_clusters, counts.shape[0])
+    rng = np.random.default_rng(seed)
+    chosen = variable_genes([counts], options.n_genes, rng) if genes is None else genes
+    expression = lognorm(counts, np.flatnonzero(chosen))
+    return _partition([expression], [coordinates], n_clusters, rng, options, log)[0]
+
+
+def integrate(
+    counts: Sequence[csc_matrix],
+    coordinates: Sequence[ArrayLike],
+    gene_names: Sequence[pd.Index],
+    n_clusters: int = 7,
+    *,
+    seed: int = 0,
+    options: Options | None = None,
+    log: Log = lambda _: None,
+) -> list[Domains]:
+    """Shared domains of a cohort: components and mixture of all spots together, neighbours within each sample.
+
+    Parameters
+    ----------
+    counts, coordinates, gene_names
+        One each a sample, as in `domains`; the genes that all samples have are used. Depth is counted over all
+        genes of a sample.
+    n_clusters
+        Domains of the cohort; exactly as many in all, though a sample may lack some.
+    seed, options, log
+        As in `domains`.
+
+    Raises
+    ------
+    DataError
+        As `domains`; ``data.empty`` when the samples share no genes.
+    """
+    options = options or Options()
+    shared, columns = shared_genes(gene_names)
+    log(f"{len(counts)} samples share {len(shared)} genes.")
+    rng = np.random.default_rng(seed)
+    on_shared = [sample[:, own] for sample, own in zip(counts, columns, strict=True)]
+    chosen = variable_genes(on_shared, options.n_genes, rng)
+    del on_shared
+    expression = [lognorm(sample, own[chosen]) for sample, own in zip(counts, columns, strict=True)]
+    return _partition(expression, coordinates, n_clusters, rng, options, log)
+
+
+def _partition(
+    expression: list[csc_matrix],
+    coordinates: Sequence[ArrayLike],
+    n_clusters: int,
+    rng: np.random.Generator,
+    options: Options,
+    log: Log,
+) -> list[Domains]:
+    sizes = [sample.shape[0] for sample in expression]
+    neighbors = nearest_within(coordinates, options.k)
+    X = standardised(expression)
+    T = principal_components(X, options.n_pcs, fitted_on=FITTED_SPOTS, rng=rng).scores
+    E = embed(T, mean_of(neighbors), options.k, min(options.n_components, options.n_pcs), options.embedding)
+    labels = by_size(_cluster(E, n_clusters, rng, options, log))
+    parts = split(labels, sizes)
+    refined = refine_each(parts, coordinates, options.refine_shape)
+    return [Domains(*part) for part in zip(parts, refined, split(E, sizes), strict=True)]
+
+
+def _cluster(E: Array, n_clusters: int, rng: np.random.Generator, options: Options, log: Log) -> Labels:
+    fitted = E
+    if len(E) > FITTED_SPOTS:
+        fitted = E[np.sort(rng.choice(len(E), FITTED_SPOTS, replace=False))]
+    model = mixture.fit(fitted, n_clusters, rng, starts=options.starts)
+    log(f"mixture of {n_clusters} domains: log-likelihood {model.log_likelihood:.4f} a spot.")
+    scores = model.scores(E)
+    labels, n_empty = fill_empty(scores.argmax(axis=1).astype(np.int32), n_clusters, scores.max(axis=1))
+    if n_empty:
+        log(f"{n_empty} of {n_clusters} domains hold one spot each: fewer can be told apart in these data.")
+    return labels

@@ -1,0 +1,92 @@
+"""Spots next to each other in space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spatialrun.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def checked_places(coordinates: ArrayLike) -> Array:
+    """Coordinates as (N, D) float64.
+
+    Raises
+    ------
+    DataError
+        ``data.coordinates`` when there are none, or some are not finite.
+    """
+    places = np.ascontiguousarray(coordinates, dtype=np.float64)
+    if places.ndim != 2 or len(places) == 0:
+        raise DataError("data.coordinates", f"coordinates of shape {places.shape}: (spots, 2) is needed")
+    bad = int((~np.isfinite(places)).any(axis=1).sum())
+    if bad:
+        raise DataError(
+            "data.coordinates",
+            f"{bad} of {len(places)} spots have coordinates that are NaN or infinite",
+            hint="Remove these spots, or correct the positions file.",
+        )
+    return places
+
+
+def nearest(coordinates: ArrayLike, k: int) -> Ints:
+    """The k nearest other spots of every spot, nearest first.
+
+    Parameters
+    ----------
+    coordinates
+        (N, D), any unit.
+    k
+        How many; N - 1 where there are fewer.
+
+    Returns
+    -------
+    (N, min(k, N - 1)) int64.
+    """
+    from scipy.spatial import cKDTree
+
+    places = checked_places(coordinates)
+    k = min(k, len(places) - 1)
+    _, found = cKDTree(places).query(places, k=np.arange(1, k + 2))
+    # Where spots share a place, a spot need not be its own first neighbour, nor among the k + 1 at all.
+    other = found != np.arange(len(places))[:, None]
+    other[other.all(axis=1), -1] = False
+    neighbors: Ints = found[other].reshape(len(places), k).astype(np.int64)
+    return neighbors
+
+
+def nearest_within(samples: Sequence[ArrayLike], k: int) -> list[Ints]:
+    """`nearest` in each sample of a cohort, numbered over the spots of all samples."""
+    found, start = [], 0
+    for coordinates in samples:
+        neighbors = nearest(coordinates, k)
+        found.append(neighbors + start)
+        start += len(neighbors)
+    return found
+
+
+def mean_of(neighbors: Sequence[Ints]) -> csr_matrix:
+    """W of a cohort: row i takes the mean over the neighbours of spot i; (N, N), block diagonal.
+
+    Parameters
+    ----------
+    neighbors
+        From `nearest_within`.
+    """
+    from scipy.sparse import csr_matrix
+
+    n_spots = sum(len(block) for block in neighbors)
+    counts = np.concatenate([np.full(len(block), block.shape[1]) for block in neighbors])
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    indices = np.concatenate([block.ravel() for block in neighbors])
+    data = np.repeat(1.0 / np.maximum(counts, 1), counts)
+    return csr_matrix((data, indices, indptr), shape=(n_spots, n_spots))

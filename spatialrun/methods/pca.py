@@ -1,0 +1,165 @@
+"""Principal components of a sparse matrix of spots and genes, which is never dense as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialrun.errors import DataError
+
+Array = NDArray[np.float64]
+Apply = Callable[[Array], Array]
+
+LARGEST_GRAM = 6000
+"""Columns (or rows) up to which their products with each other are held: 288 MB."""
+BLOCK_VALUES = 6_000_000
+"""Values of a dense block, float32: 24 MB."""
+OVERSAMPLING = 10
+DEPTH = 5
+"""Blocks of the Krylov space: variances of the last components are then within about 1% of the optimum's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """C principal components of N spots and G genes.
+
+    Attributes
+    ----------
+    scores
+        (N, C) float64, centred over the spots that were fitted.
+    loadings
+        (G, C) float64, orthonormal; the largest loading of a component is positive.
+    variances
+        (C,) float64: variance of the scores of the fitted spots, largest first.
+    """
+
+    scores: Array
+    loadings: Array
+    variances: Array
+
+
+def principal_components(
+    X: Any, n_components: int, *, fitted_on: int | None = None, rng: np.random.Generator | None = None
+) -> Components:
+    """Components of largest variance of the columns of X, centred.
+
+    Parameters
+    ----------
+    X
+        (N, G) ``scipy.sparse`` matrix, CSR (spots are taken in blocks).
+    n_components
+        C, below N and G.
+    fitted_on
+        Most spots that loadings are computed from; all spots get scores. ``None``: all.
+    rng
+        Chooses the fitted spots; without more spots than ``fitted_on`` it is not used, and nothing is random.
+
+    Raises
+    ------
+    DataError
+        ``data.values`` when there are too few spots or genes.
+
+    Notes
+    -----
+    Where one side is at most 6,000, products of its vectors are summed block by block; otherwise X and its
+    transpose are applied to vectors. Components come from a block Krylov space (Musco & Musco 2015,
+    arXiv:1504.05477) with fixed first vectors. One BLAS thread: sums do not depend on the machine's cores.
+    """
+    from threadpoolctl import threadpool_limits
+
+    n_spots, n_genes = X.shape
+    if n_components >= min(n_spots, n_genes):
+        few, kind = min((n_spots, "spots"), (n_genes, "genes"))
+        raise DataError(
+            "data.values",
+            f"{n_components} principal components asked of {few} {kind}",
+            hint=f"Ask for fewer than {few} components.",
+        )
+    with threadpool_limits(1, "blas"):
+        fitted = _rows(X, fitted_on, rng)
+        mean = np.asarray(fitted.mean(axis=0, dtype=np.float64)).ravel()
+        loadings, variances = _leading(fitted, mean, n_components)
+        single = loadings.astype(X.dtype)
+        scores = (X @ single).astype(np.float64) - mean @ loadings
+    return Components(scores, loadings, variances)
+
+
+def _rows(X: Any, at_most: int | None, rng: np.random.Generator | None) -> Any:
+    if at_most is None or X.shape[0] <= at_most:
+        return X
+    if rng is None:
+        raise ValueError("fitting on a part of the spots needs a generator")
+    return X[np.sort(rng.choice(X.shape[0], at_most, replace=False))]
+
+
+def _leading(X: Any, mean: Array, n_components: int) -> tuple[Array, Array]:
+    """Loadings (G, C) and variances (C,)."""
+    n_spots, n_genes = X.shape
+    if n_genes <= min(n_spots, LARGEST_GRAM):
+        gram = _gram(X) - n_spots * np.outer(mean, mean)
+        values, loadings = leading_eigenvectors(gram.__matmul__, n_genes, n_components)
+    elif n_spots <= LARGEST_GRAM:
+        gram = _doubly_centred(_gram(X.T.tocsr()))
+        values, left = leading_eigenvectors(gram.__matmul__, n_spots, n_components)
+        loadings = np.linalg.qr(np.asarray(X.T @ left))[0]
+    else:
+        Xt = X.T
+
+        def apply(V: Array) -> Array:
+            scores = X @ V.astype(X.dtype) - mean @ V
+            return np.asarray(Xt @ scores.astype(X.dtype)) - np.outer(mean, scores.sum(axis=0))
+
+        values, loadings = leading_eigenvectors(apply, n_genes, n_components)
+    largest = np.abs(loadings).argmax(axis=0)
+    loadings = loadings * np.sign(loadings[largest, np.arange(n_components)])
+    return loadings, np.maximum(values, 0.0) / (n_spots - 1)
+
+
+def _gram(X: Any) -> Array:
+    """X'X of a CSR matrix, in blocks of rows: dense ones, because BLAS is faster than sparse products here."""
+    n_rows, n_columns = X.shape
+    total = np.zeros((n_columns, n_columns))
+    step = max(1, BLOCK_VALUES // n_columns)
+    for start in range(0, n_rows, step):
+        block = X[start : start + step].toarray().astype(np.float32, copy=False)
+        total += block.T @ block
+    return total
+
+
+def _doubly_centred(gram: Array) -> Array:
+    """X X' of rows whose mean over rows is then zero."""
+    mean = gram.mean(axis=0)
+    centred: Array = gram - mean - mean[:, None] + mean.mean()
+    return centred
+
+
+def leading_eigenvectors(apply: Apply, size: int, n: int) -> tuple[Array, Array]:
+    """The n largest eigenvalues of a symmetric operator, (n,), and their vectors, (size, n).
+
+    Parameters
+    ----------
+    apply
+        Multiplies (size, m) from the left.
+    size, n
+        Of the operator, and how many.
+    """
+    width = min(n + OVERSAMPLING, size)
+    if DEPTH * width >= size:
+        values, vectors = np.linalg.eigh(apply(np.eye(size)))
+        return values[::-1][:n], vectors[:, ::-1][:, :n]
+    block = np.linalg.qr(np.random.default_rng(0).standard_normal((size, width)))[0]
+    basis, images = block, apply(block)
+    image = images
+    for _ in range(DEPTH - 1):
+        for _ in range(2):  # once is not enough in floating point
+            image = image - basis @ (basis.T @ image)
+        block = np.linalg.qr(image)[0]
+        image = apply(block)
+        basis, images = np.hstack([basis, block]), np.hstack([images, image])
+    projected = basis.T @ images
+    values, vectors = np.linalg.eigh((projected + projected.T) / 2)
+    return values[::-1][:n], basis @ vectors[:, ::-1][:, :n]

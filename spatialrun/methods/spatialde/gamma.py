@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from spatialrun.methods.spatialde.jit import Array, kernel
+from spatialrun.methods.spatialde.jit import Array, inner, kernel
 
 ITERATIONS = 100_000
 PRECISION = 1e-15
 TINY = 1e-300
 
 
-@kernel
+@inner
 def log_upper_gamma(a: float, x: float) -> float:
     """Natural log of Q(a, x), the regularised upper incomplete gamma function, for a > 0 and x >= 0.
 

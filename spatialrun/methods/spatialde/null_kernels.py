@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatialrun.methods.spatialde.jit import Array, Ints, kernel
+from spatialrun.methods.spatialde.jit import Array, Ints, inner, kernel
 
 SMALL = 0.02  # a s below which log1p(x) - x/(1+x) is summed as a series: it is a difference of equals
 SERIES = 12
@@ -14,7 +14,7 @@ ITERATIONS = 100
 LEGENDRE_NODES, LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
-@kernel
+@inner
 def entropy_term(x: float) -> tuple[float, float]:
     """ℓ(x) = [log1p(x) - x/(1+x)]/x² and its derivative."""
     if x < SMALL:
@@ -29,7 +29,7 @@ def entropy_term(x: float) -> tuple[float, float]:
     return value, 1.0 / (x * (1.0 + x) * (1.0 + x)) - 2.0 * value / x
 
 
-@kernel
+@inner
 def count_sum(above: Array, y: Array, alpha: float) -> tuple[float, float]:
     """Σ_i Σ_{j < y_i} j/(1 + α j) and its derivative in α; ``above[j]`` is the number of spots with y > j."""
     total, slope = 0.0, 0.0
@@ -46,7 +46,7 @@ def count_sum(above: Array, y: Array, alpha: float) -> tuple[float, float]:
     return total, slope
 
 
-@kernel
+@inner
 def large_count(y: float, alpha: float) -> tuple[float, float]:
     """Σ_{COUNTED <= j < y} j/(1 + α j) and its derivative, by Gauss-Legendre panels that double in width.
 
@@ -67,7 +67,7 @@ def large_count(y: float, alpha: float) -> tuple[float, float]:
     return total, slope
 
 
-@kernel
+@inner
 def score_alpha(
     a: float, y: Array, s: Array, above: Array, nodes: Array, weights: Array
 ) -> tuple[float, float, float]:
@@ -105,7 +105,7 @@ def score_alpha(
     return H, dH, m
 
 
-@kernel
+@inner
 def fit_gene(y: Array, s: Array, nodes: Array, weights: Array) -> tuple[float, float]:
     """Maximum likelihood (m, a) of one gene, a = 0 where the likelihood falls in α from the start.
 

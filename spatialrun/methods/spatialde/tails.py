@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from spatialrun.methods.spatialde.gamma import log_upper_gamma
-from spatialrun.methods.spatialde.jit import Array, Ints, kernel
+from spatialrun.methods.spatialde.jit import Array, Ints, inner, kernel
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 SQRT_HALF_PI = math.sqrt(0.5 * math.pi)
@@ -22,7 +22,7 @@ PRECISION = 1e-13
 LARGEST_SPREAD = 3.0
 
 
-@kernel
+@inner
 def mills(w: float) -> float:
     """Φ(-w)/φ(w) for w >= 0."""
     if w < 6.0:
@@ -33,7 +33,7 @@ def mills(w: float) -> float:
     return 1.0 / fraction
 
 
-@kernel
+@inner
 def slope(y: float, ratio: Array, half: Array) -> tuple[float, float]:
     """K' and dK'/dy at y = 1 - λ₁ s, with ``ratio`` = λ/λ₁ and ``half`` = n λ/2."""
     value, change = 0.0, 0.0
@@ -44,7 +44,7 @@ def slope(y: float, ratio: Array, half: Array) -> tuple[float, float]:
     return value, change
 
 
-@kernel
+@inner
 def saddlepoint(x: float, ratio: Array, half: Array) -> float:
     """The y = 1 - λ₁ s > 0 with K'(s) = x; NaN where there is none.
 
@@ -78,7 +78,7 @@ def saddlepoint(x: float, ratio: Array, half: Array) -> float:
     return y
 
 
-@kernel
+@inner
 def log_tail(x: float, values: Array, counts: Array, spread: float) -> float:
     """Natural log of P(X >= x), X = Σ_k λ_k (χ²(n_k) - n_k)/2 with λ = ``values`` and n = ``counts``.
 

@@ -1,20 +1,39 @@
-from __future__ import annotations
+"""The score test's bits do not depend on what is in the compiler's cache."""
 
-from typing import Any
+import os
+import subprocess
+import sys
 
-import numba
 import pytest
 
-from spatialrun.methods.spatialde.jit import kernel
+SCORES = """
+import hashlib
+import numpy as np
+from spatialrun.methods.simulate import simulate_visium
+from spatialrun.methods.spatialde import Kernel, score_block, setup
+
+section = simulate_visium(n_spots=150, n_genes=300, n_svg=20, image_size=64, seed=3)
+sizes = np.asarray(section.counts.sum(axis=1)).ravel()
+prepared = setup(section.spatial, sizes, [Kernel("SE", 400.0), Kernel("PER", 900.0)])
+scores = score_block(prepared, section.counts.indptr, section.counts.indices, section.counts.data)
+content = b"".join(scores[name].tobytes() for name in sorted(scores))
+print(hashlib.sha256(content).hexdigest())
+"""
 
 
-def test_a_kernel_compiles_where_no_cache_folder_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    njit = numba.njit
+def scores_with_cache_in(folder):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
+    command = [sys.executable, "-c", SCORES]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
-    def without_locator(function: Any, **options: Any) -> Any:
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(function, **options)
 
-    monkeypatch.setattr(numba, "njit", without_locator)
-    assert kernel(lambda x: 2.0 * x)(1.5) == 3.0
+@pytest.mark.slow
+def test_bits_are_the_same_compiled_from_the_cache_and_with_parts_of_it_lost(tmp_path):
+    fresh = scores_with_cache_in(tmp_path)
+    assert scores_with_cache_in(tmp_path) == fresh
+    kept = sorted(tmp_path.rglob("*.nb*"))
+    assert kept
+    for path in kept:
+        if "fit_block" in path.name or "mixture_log_tails" in path.name:
+            path.unlink()
+    assert scores_with_cache_in(tmp_path) == fresh

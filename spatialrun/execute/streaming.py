@@ -46,14 +46,11 @@ def stream(
     from dask.threaded import get
 
     blocks = step.blocks(setup, inputs, params)
-    done: dict[Block, Mapping[str, np.ndarray]] = {}
-    for block in blocks:
-        if (saved := partial.load(_name(block))) is not None:
-            done[block] = saved
+    done = saved(blocks, partial)
     if done:
         context.log(f"{len(done)} of {len(blocks)} blocks were done before")
-    total = sum(_genes(block) for block in blocks)
-    finished = sum(map(_genes, done))
+    total = sum(map(genes, blocks))
+    finished = sum(map(genes, done))
     context.progress(finished, total, "genes")
     todo = [block for block in blocks if block not in done]
     if todo:
@@ -61,35 +58,50 @@ def stream(
 
         def compute(block: Block) -> Mapping[str, np.ndarray]:
             arrays = step.block(shared, inputs, params, block)
-            # A convenience for the next run, not a result: another run may have committed the whole meanwhile
-            # and be removing the folder; and where the disk is full, the commit will say it.
-            with suppress(OSError, StoreError):
-                partial.save(_name(block), arrays)
+            save(block, arrays, partial)
             return arrays
 
         def report(key: str, result: Any, dsk: Any, state: Any, worker: Any) -> None:
             nonlocal finished
             del result, dsk, state, worker
-            finished += _genes(by_name[key])
+            finished += genes(by_name[key])
             context.progress(finished, total, "genes")
 
-        by_name = {_name(block): block for block in todo}
-        tasks = {name: (compute, block) for name, block in by_name.items()}
+        by_name = {name(block): block for block in todo}
+        tasks = {key: (compute, block) for key, block in by_name.items()}
         with dask.config.set(scheduler="threads"), dask.callbacks.Callback(posttask=report):
             results = get(tasks, list(by_name), num_workers=in_flight)
         done.update(zip(todo, results, strict=True))
     return _joined([done[block] for block in blocks])
 
 
-def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    import numpy as np
+def saved(blocks: Sequence[Block], partial: Partial) -> dict[Block, Mapping[str, np.ndarray]]:
+    """Return the arrays of those blocks that were computed before."""
+    found = {block: partial.load(name(block)) for block in blocks}
+    return {block: arrays for block, arrays in found.items() if arrays is not None}
 
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+def save(block: Block, arrays: Mapping[str, np.ndarray], partial: Partial) -> None:
+    """Keep a block's arrays for whoever goes on from here.
+
+    They are no result yet, so that a failure is none either: another run may have committed the whole meanwhile
+    and be removing the folder; and where the disk is full, the commit will say it.
+    """
+    with suppress(OSError, StoreError):
+        partial.save(name(block), arrays)
 
 
-def _genes(block: Block) -> int:
+def genes(block: Block) -> int:
+    """Return how many genes a block has."""
     return block.stop - block.start
 
 
-def _name(block: Block) -> str:
+def name(block: Block) -> str:
+    """Return the name under which a block is kept."""
     return f"{block.start:07d}-{block.stop:07d}"
+
+
+def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} if parts else {}

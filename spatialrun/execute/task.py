@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,22 @@ from spatialrun.steps.contract import Outputs, Shape, StagedStep, Step, Streamin
 from spatialrun.store.actions import ActionRecord
 from spatialrun.store.attempts import Attempt
 from spatialrun.store.elements import ObjectRef
+from spatialrun.store.partial import Partial
 from spatialrun.store.store import Store, open_store
 from spatialrun.version import __version__
 
 BLOCKS = "blocks/"
+Facts = Callable[[], dict[str, Any]]
+"""What is to be said of a task so far: start, wall time, peak memory, log."""
 
 
 def run_task(spec: TaskSpec, listener: Listener) -> TaskResult:
-    """Run a task and commit what it made. Errors are returned, not raised: the result crosses processes."""
+    """Run a task and commit what it made."""
+    return perform(spec, listener, Runner.run)
+
+
+def perform(spec: TaskSpec, listener: Listener, work: Work) -> TaskResult:
+    """Do a task's work, or a part of it. Errors are returned, not raised: the result crosses processes."""
     context = TaskContext(spec, listener)
     started, clock, peak = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter(), Peak()
     peak.start()
@@ -41,13 +49,13 @@ def run_task(spec: TaskSpec, listener: Listener) -> TaskResult:
         }
 
     try:
-        record = _Runner(spec, context).run(facts)
+        outputs = work(Runner(spec, context, facts))
     except Exception as problem:
         error = _as_error(problem, spec, context).at(step=spec.step, sample=spec.sample)
         return TaskResult(facts=facts(), error=error_to_json(error))
     finally:
         context.clean()
-    return TaskResult({port: ref.to_json() for port, ref in record.outputs.items()}, facts())
+    return TaskResult(outputs, facts())
 
 
 def _as_error(problem: Exception, spec: TaskSpec, context: TaskContext) -> SpatialrunError:
@@ -64,12 +72,13 @@ def _as_error(problem: Exception, spec: TaskSpec, context: TaskContext) -> Spati
     )
 
 
-class _Runner:
+class Runner:
     """One task on its way through the stages."""
 
-    def __init__(self, spec: TaskSpec, context: TaskContext) -> None:
+    def __init__(self, spec: TaskSpec, context: TaskContext, facts: Facts) -> None:
         self.spec = spec
         self.context = context
+        self.facts = facts
         self.store: Store = open_store(spec.store)
         self.step: Step = catalogue.get(spec.uses)
         self.params = self.step.Params.model_validate(spec.params)
@@ -77,13 +86,13 @@ class _Runner:
         source = Path(spec.source) if spec.source else None
         self.inputs = StoredInputs(elements, source, {k: Path(v) for k, v in spec.externals.items()})
 
-    def run(self, facts: Any) -> ActionRecord:
-        """Run every stage that is not cached, and commit the last."""
+    def run(self) -> Mapping[str, Mapping[str, Any]]:
+        """Run every stage that is not cached, and commit the last; return the outputs."""
         if isinstance(self.step, StagedStep):
-            elements = self._stage("setup", self._setup, facts)
+            elements = self._stage("setup", self._setup)
             if isinstance(self.step, StreamingStep):
                 setup = StoredInputs(elements)
-                blocks = self._stage("blocks", lambda: self._blocks(setup), facts)
+                blocks = self._stage("blocks", lambda: self._blocks(setup))
                 elements = elements | {BLOCKS + name: element for name, element in blocks.items()}
             prepared = StoredInputs(elements)
         attempt = self.context.attempt = self.store.attempt()
@@ -98,7 +107,7 @@ class _Runner:
                 attempt.id,
                 refs,
                 self.spec.identity,
-                facts() | {"versions": _versions(self.step)},
+                self.facts() | {"versions": _versions(self.step)},
             )
             standing = self.store.actions.commit(attempt, record, replace=self.spec.destination is not None)
         except BaseException:
@@ -106,7 +115,19 @@ class _Runner:
             raise
         for key in self.spec.stage_keys.values():
             self.store.partial(key).discard()
-        return standing
+        return {port: ref.to_json() for port, ref in standing.outputs.items()}
+
+    def setup(self) -> StoredInputs:
+        """Return what the step sets up, which is computed where it is not cached."""
+        return StoredInputs(self._stage("setup", self._setup))
+
+    def partial(self) -> Partial:
+        """Return where the blocks are kept until all are done."""
+        return self.store.partial(self.spec.stage_keys["blocks"])
+
+    def blocks_are_committed(self) -> bool:
+        """Whether no block has to be computed any more."""
+        return self.store.actions.get(self.spec.stage_keys["blocks"]) is not None
 
     def _setup(self) -> Outputs:
         assert isinstance(self.step, StagedStep)
@@ -119,12 +140,11 @@ class _Runner:
         in_flight = self.spec.threads
         if shape is not None:
             in_flight = min(in_flight, self.spec.memory // max(step.block_memory(shape, self.params), 1))
-        partial = self.store.partial(self.spec.stage_keys["blocks"])
         return stream(
-            step, setup, self.inputs, self.params, partial, self.context, in_flight=max(1, in_flight)
+            step, setup, self.inputs, self.params, self.partial(), self.context, in_flight=max(1, in_flight)
         )
 
-    def _stage(self, stage: str, compute: Any, facts: Any) -> dict[str, Any]:
+    def _stage(self, stage: str, compute: Callable[[], Outputs]) -> dict[str, Any]:
         """Return the elements of an early stage: from its record, else computed and committed."""
         key = self.spec.stage_keys[stage]
         record = self.store.actions.get(key)
@@ -134,7 +154,7 @@ class _Runner:
             try:
                 refs = {name: attempt.write(name, value) for name, value in outputs.items()}
                 identity = {"step": self.spec.uses, "stage": stage}
-                record = ActionRecord(key, attempt.id, refs, identity, facts())
+                record = ActionRecord(key, attempt.id, refs, identity, self.facts())
                 record = self.store.actions.commit(attempt, record)
             except BaseException:
                 attempt.discard()
@@ -159,6 +179,10 @@ class _Runner:
         path = self.context.publish()
         digest = self.store.sources.digest({"file": path})
         return ObjectRef(digest, "", "export", {"size": path.stat().st_size})
+
+
+Work = Callable[[Runner], Mapping[str, Mapping[str, Any]]]
+"""A task's work, or a part of it; what it returns crosses processes, and is plain data by name."""
 
 
 def _check_ports(spec: TaskSpec, found: set[str]) -> None:

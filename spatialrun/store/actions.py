@@ -81,7 +81,7 @@ class ActionCache:
         record = ActionRecord.from_bytes(content) if content is not None else None
         if record is None or record.key != key:
             return None
-        exists = exists or self._backend.exists
+        exists = exists or self._backend.presence()
         objects = (ref for ref in record.outputs.values() if ref.kind != "export")
         return record if all(exists(ref.path) for ref in objects) else None
 

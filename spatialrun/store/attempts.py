@@ -58,8 +58,8 @@ class Attempt:
         store = self._folder(parent)
         with guarded(f"{self._backend.url}/{path}", "written"):
             elements.write(store, name, value, kind)
-            store.flush()
-        self._files |= {f"{parent}/{key}": facts for key, facts in store.files.items()}
+            if not self._backend.remote:  # else all are written side by side, in the end
+                store.flush()
         return ObjectRef(digest, path, kind, meta)
 
     def folder(self, port: str) -> Path:
@@ -81,7 +81,7 @@ class Attempt:
         return ObjectRef(digest, prefix, "folder", {"size": size})
 
     def verify(self) -> None:
-        """Check that every file written lies there, whole, and make it durable; then leave the manifest.
+        """Check that every file lies there, whole, and make it durable; then leave the manifest.
 
         Files are not read back: that would compare them with what the system still has in memory. Each chunk
         has a checksum of its own, which is checked whenever it is read.
@@ -91,6 +91,10 @@ class Attempt:
         StoreError
             ``store.corrupt`` where a file is missing or of another size than was written.
         """
+        for folder, store in self._folders.items():
+            with guarded(f"{self._backend.url}/{folder}", "written"):
+                store.flush()
+            self._files |= {f"{folder}/{key}": facts for key, facts in store.files.items()}
         sizes = self._backend.sizes(self.prefix)
         for path, (size, _) in self._files.items():
             found = sizes.get(path)

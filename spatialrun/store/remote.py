@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8
 """How many files are moved at the same time."""
+FEW = 3
+"""From how many attempts on it is cheaper to list them all."""
 
 
 class RemoteBackend:
@@ -95,7 +97,7 @@ class RemoteBackend:
         return self.size(path) is not None or next(self.list(path), None) is not None
 
     def presence(self) -> Callable[[str], bool]:
-        """Return a test of whether objects exist, which lists the attempts once."""
+        """Return a test of whether objects exist, which need not ask for each."""
         return _Presence(self)
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -299,15 +301,22 @@ class RemoteBackend:
 class _Presence:
     """Whether objects exist: an attempt stands whole, or is gone.
 
-    What began after the attempts were listed is asked for by itself.
+    A few attempts are looked up one by one; when there are more, all are listed.
     """
 
     def __init__(self, backend: RemoteBackend) -> None:
         self._backend = backend
-        self._attempts: frozenset[str] | None = None
+        self._known: set[str] = set()
+        self._asked = 0
 
     def __call__(self, path: str) -> bool:
-        if self._attempts is None:
-            self._attempts = frozenset(self._backend.list("data"))
         folder, attempt, *_ = path.split("/")
-        return (folder == "data" and attempt in self._attempts) or self._backend.exists(path)
+        if folder != "data":
+            return self._backend.exists(path)
+        if attempt not in self._known:
+            self._asked += 1
+            if self._asked == FEW:
+                self._known.update(self._backend.list("data"))
+            elif next(self._backend.list(f"data/{attempt}"), None) is not None:
+                self._known.add(attempt)
+        return attempt in self._known

@@ -11,8 +11,8 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, WrapperStore
 
-HELD_BYTES = 64 << 20
-WRITES_AT_ONCE = 8
+HELD_BYTES = 32 << 20
+WRITES_AT_ONCE = 16
 
 
 class LinklessStore(LocalStore):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from spatialrun.errors import StoreError
 from spatialrun.store.actions import ActionRecord
 from spatialrun.store.digests import folder_digest, value_digest
 from spatialrun.store.store import create_store, open_store
+from spatialrun.values import FileBytes
 
 PLACES = ["local", "memory", "s3"]
 
@@ -197,8 +198,8 @@ def test_folders_are_sealed_and_brought_back(store, tmp_path):
 
 def test_a_lost_file_of_an_attempt_is_found_before_it_is_committed(store):
     attempt = store.attempt()
-    attempt.write("x", np.arange(3))
-    store.backend.delete(f"{attempt.prefix}/x/c/0")
+    attempt.write("x", FileBytes(b"PNG", ".png"))
+    store.backend.delete(f"{attempt.prefix}/x.png")
     with pytest.raises(StoreError, match="is missing") as caught:
         attempt.verify()
     assert caught.value.code == "store.corrupt"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spatialrun.errors import DataError, RecipeError, SpatialrunError
+from spatialrun.plan.inputs import input_path
 from spatialrun.plan.unwritten import Unwritten
 from spatialrun.recipe.model import Recipe, StepEntry
 from spatialrun.recipe.problems import Problems
@@ -108,7 +109,12 @@ def build(recipe: Recipe) -> tuple[Graph, list[SpatialrunError]]:
     drafts: dict[TaskId, Task] = {}
     open_samples = set() if recipe.complete else set(recipe.samples)
     for sample in recipe.samples.values():
-        site = Site(path=sample.resolve(recipe.base), base=recipe.base)
+        try:
+            site = Site(path=input_path(sample, recipe), base=recipe.base)
+        except SpatialrunError as error:
+            problems.include(error.at(sample=sample.name))
+            open_samples.add(sample.name)
+            continue
         for entry in recipe.steps:
             if sample.name in entry.samples:
                 id = TaskId(entry.id, sample.name)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import shlex
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,14 @@ AT_ONCE = 8
 """How many files are moved at the same time."""
 FEW = 3
 """From how many attempts on it is cheaper to list them all."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A file's size, in bytes, and the server's name for its version."""
+
+    size: int
+    version: str
 
 
 class RemoteBackend:
@@ -125,6 +134,21 @@ class RemoteBackend:
         found: Any = self._requests.run(lambda: obstore.list(self._bucket, prefix=prefix or None).collect())
         return {facts["path"]: int(facts["size"]) for facts in found}
 
+    def facts(self, path: str) -> dict[str, Facts]:
+        """Return what tells the versions of a file, or of every file of a folder, apart; by path."""
+        import obstore
+
+        found: Any = self._requests.run(lambda: obstore.list(self._bucket, prefix=path).collect())
+        if not found:
+            with suppress(FileNotFoundError):
+                found = [self._requests.run(lambda: obstore.head(self._bucket, path))]
+        return {
+            each["path"]: Facts(
+                int(each["size"]), str(each["version"] or each["e_tag"] or each["last_modified"])
+            )
+            for each in found
+        }
+
     def delete(self, path: str) -> None:
         """Remove a file or folder, if it is there."""
         import obstore
@@ -149,11 +173,15 @@ class RemoteBackend:
             target = scratch_folder() / path.rpartition("/")[2]
             files = self.sizes(path)
             if files:
-                self._each(lambda name: self._bring(name, target / name[len(path) + 1 :]), files)
+                self.bring({name: target / name[len(path) + 1 :] for name in files})
             else:
                 self._bring(path, target)
             self._brought[path] = target
         return self._brought[path]
+
+    def bring(self, files: Mapping[str, Path]) -> None:
+        """Download files to where they are to be."""
+        self._each(lambda item: self._bring(*item), files.items())
 
     def folder(self, path: str) -> Path:
         """Return a folder to write to, which :meth:`publish` makes part of the store."""

@@ -1,0 +1,79 @@
+"""Samples in a bucket: brought here once, brought again when they change, and read as local ones are."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from lab import Lab, digests
+
+from spatialrun.errors import RecipeErrors
+from spatialrun.plan.inputs import needed
+from spatialrun.store.mirror import mirror
+from spatialrun.store.remote import RemoteBackend
+from spatialrun.store.store import open_store
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPATIALRUN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "inputs"
+
+
+@pytest.fixture
+def uploaded(bucket, sections):
+    """The first section in a bucket, with an alignment that nobody needs."""
+    backend = RemoteBackend(f"{bucket}/samples")
+    shutil.copytree(sections["a"], backend.folder("a/outs"), dirs_exist_ok=True)
+    backend.publish("a/outs")
+    backend.put("a/outs/possorted_genome_bam.bam", b"large")
+    return backend
+
+
+def test_a_sample_in_a_bucket_is_read_as_a_local_one(server, uploaded, applied, tmp_path):
+    lab = Lab(tmp_path / "from-bucket", {"a": f"{uploaded.url}/a/outs"})
+    run = lab.apply().run
+    assert run.status == "done"
+    assert digests(run) == digests(open_store(applied.store).runs.latest())
+    with server.counted() as requests:
+        assert not lab.apply().changed
+    assert [method for method, _ in requests] == ["GET"]
+
+
+def test_only_what_is_needed_is_brought_and_only_once(server, uploaded, cache):
+    url = f"{uploaded.url}/a/outs"
+    path = mirror(url, lambda names: needed(names, raw=False))
+    names = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
+    assert "filtered_feature_bc_matrix.h5" in names
+    assert "possorted_genome_bam.bam" not in names
+    with server.counted() as requests:
+        assert mirror(url, lambda names: needed(names, raw=False)) == path
+    assert len(requests) == 1
+
+
+def test_a_changed_file_makes_another_mirror(uploaded, cache):
+    uploaded.put("file.h5ad", b"one")
+    first = mirror(f"{uploaded.url}/file.h5ad", lambda names: names)
+    uploaded.put("file.h5ad", b"two")
+    second = mirror(f"{uploaded.url}/file.h5ad", lambda names: names)
+    assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
+    assert first.name == second.name == "file.h5ad"
+    assert sorted(cache.iterdir()) == sorted([first.parent, second.parent])
+
+
+@pytest.mark.parametrize("name", ["a/missing", "missing.h5ad"])
+def test_a_sample_that_is_not_there_is_a_problem_of_the_recipe(uploaded, tmp_path, name):
+    with pytest.raises(RecipeErrors) as caught:
+        Lab(tmp_path / "missing", {"a": f"{uploaded.url}/{name}"}).load()
+    assert [problem.code for problem in caught.value.problems] == ["data.missing-file"]
+    assert caught.value.where.sample == "a"
+
+
+def test_raw_counts_are_brought_where_they_are_asked_for_or_all_there_is():
+    names = ["filtered_feature_bc_matrix.h5", "raw_feature_bc_matrix.h5", "spatial/a.png", "web_summary.html"]
+    assert needed(names, raw=False) == ["filtered_feature_bc_matrix.h5", "spatial/a.png"]
+    assert needed(names, raw=True) == names[:3]
+    assert needed(names[1:], raw=False) == names[1:3]
+    assert needed(["outs/spatial/a.png", "outs/x/filtered_feature_bc_matrix.h5"], raw=False) == [
+        "outs/spatial/a.png"
+    ]

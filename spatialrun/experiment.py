@@ -139,7 +139,8 @@ class Experiment:
         from anndata.experimental import read_lazy
 
         self._slots(sample)
-        root = zarr.open_group(self.view, mode="r", zarr_format=3)  # its consolidated metadata spare a walk
+        view = self.store.backend.zarr(self._view())
+        root = zarr.open_group(view, mode="r", zarr_format=3)  # its consolidated metadata spare a walk
         return read_lazy(root["tables"][sample])
 
     def table(self, sample: str, name: str) -> pd.DataFrame:
@@ -200,11 +201,12 @@ class Experiment:
 
     @cached_property
     def view(self) -> Path:
-        """The run as a SpatialData store; every ``tables/<sample>`` in it is one that AnnData opens."""
-        path = f"runs/{self.run.id}/view.zarr"
-        if not self.store.backend.exists(path):
-            write_view(self.store, self.run)
-        return self.store.backend.local(path)
+        """The run as a SpatialData store; every ``tables/<sample>`` in it is one that AnnData opens.
+
+        Of a store in a bucket the view is made, within the bucket, when it is first asked for, and brought here
+        for the life of this process. :meth:`lazy` reads it where it is; ``experiment[sample]`` needs none.
+        """
+        return self.store.backend.local(self._view())
 
     def describe(self, sample: str, width: int = WIDTH) -> str:
         """Describe a sample: its size, then group by group what it holds, wrapped to ``width`` characters.
@@ -237,6 +239,15 @@ class Experiment:
             f"<div><p><b>spatialrun experiment</b>, {run}</p><table>{samples}</table>"
             f"<details><summary>what every sample holds</summary><table>{groups}</table></details></div>"
         )
+
+    def _view(self) -> str:
+        """Return the path of the view, which is made where there is none; what makes it whole is written last."""
+        path = f"runs/{self.run.id}/view.zarr"
+        if self.store.backend.remote:
+            whole = b'"consolidated_metadata"' in (self.store.backend.get(f"{path}/zarr.json") or b"")
+        else:
+            whole = self.store.backend.exists(path)
+        return path if whole else write_view(self.store, self.run)
 
     def _spatial(self, slots: Mapping[str, ObjectRef]) -> dict[str, Any]:
         """Join scale factors and images in the form that scanpy reads."""

@@ -74,11 +74,11 @@ class Lab:
         return self.load(*overrides).apply(Options(jobs=jobs, memory=memory), listener)
 
     def listing(self) -> dict[str, int]:
-        """Every file below the folder, with the time of its last change."""
+        """Every file below the folder, with the time of its last change; less where runs say that they go on."""
         return {
             str(path.relative_to(self.root)): path.stat().st_mtime_ns
             for path in self.root.rglob("*")
-            if path != self.recipe
+            if path != self.recipe and path != self.store / "intents"
         }
 
     def copy(self, root: Path) -> Lab:

@@ -19,6 +19,7 @@ from spatialrun.errors import SpatialrunError, StoreError, TaskError, Where
 from spatialrun.execute.events import Event, Listener, ignore, one_at_a_time
 from spatialrun.execute.local import Executor, InlineExecutor, PoolExecutor
 from spatialrun.execute.memory import default_budget
+from spatialrun.execute.reliance import Reliance
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
 from spatialrun.plan.graph import Graph, Task, TaskId
 from spatialrun.plan.plan import Shapes
@@ -78,8 +79,9 @@ def apply(graph: Graph, store: Store, options: Options | None = None, listener: 
     KeyboardInterrupt
         Passed on after what was done is saved.
     """
-    application = _Application(graph, store, options or Options(), listener)
-    return application.run()
+    created = datetime.now(UTC)
+    with Reliance(store, f"{created:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}") as reliance:
+        return _Application(graph, store, options or Options(), listener, reliance, created).run()
 
 
 @contextmanager
@@ -99,10 +101,19 @@ def store_faults(url: str) -> Iterator[None]:
 class _Application:
     """The state of one ``apply``."""
 
-    def __init__(self, graph: Graph, store: Store, options: Options, listener: Listener) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        store: Store,
+        options: Options,
+        listener: Listener,
+        reliance: Reliance,
+        created: datetime,
+    ) -> None:
         self.graph, self.store, self.options = graph, store, options
         self.listener = one_at_a_time(listener)
-        self.last = store.runs.latest()
+        self.reliance, self.created = reliance, created
+        self.last = reliance.last
         self.resolver = Resolver(store, self.last, hash_sources=True)
         self.shapes = Shapes(graph)
         self.downstream = graph.downstream()
@@ -113,7 +124,6 @@ class _Application:
         self.queue: list[tuple[Task, Decision]] = []
         self.executor: Executor | None = None
         self.ready = [task.id for task in graph.tasks.values() if not task.upstream]
-        self.created = datetime.now(UTC)
 
     def run(self) -> Outcome:
         """Run to the end."""
@@ -161,6 +171,8 @@ class _Application:
             )
             self._fail(task, None, unreadable.at(step=task.id.step, sample=task.id.sample), {})
             return
+        if decision.status == "cached" and not self.reliance.on(decision.outputs.values()):
+            decision = self.resolver.decide_anew(task, self.known)
         if decision.status == "cached":
             self._record(task, decision, "cached", decision.outputs, self._last_facts(task, decision))
             self._tell("task-cached", task.id)
@@ -223,6 +235,7 @@ class _Application:
             shape=(shape.n_obs, shape.n_vars, shape.nnz) if shape else None,
             threads=max(1, self.options.jobs // executor.width),
             memory=self.options.memory // executor.width,
+            run=self.reliance.run,
         )
 
     def _settle(self, task: Task, decision: Decision, result: TaskResult) -> None:
@@ -230,6 +243,9 @@ class _Application:
             self._fail(task, decision, error_from_json(result.error), result.facts)
             return
         refs = {port: ObjectRef.from_json(ref) for port, ref in result.outputs.items()}
+        if not self.reliance.on(refs.values()):  # another's results, which are being deleted
+            self.queue.append((task, decision))
+            return
         outputs = {write.slot: refs[write.port] for write in task.writes if write.port in refs}
         if task.destination is not None:  # hashed by the process that wrote it
             self.store.sources.recall({"file": task.destination})
@@ -296,7 +312,9 @@ class _Application:
         if before is not None and before.key == decision.key and before.outputs:
             return before.facts
         record = self.store.actions.get(decision.key) if decision.key else None
-        return {k: v for k, v in record.provenance.items() if k != "versions"} if record else {}
+        return (
+            {k: v for k, v in record.provenance.items() if k not in ("versions", "stages")} if record else {}
+        )
 
     def _finish(self) -> Outcome:
         status = "failed" if self.errors else "done"
@@ -326,7 +344,7 @@ class _Application:
 
     def _save(self, status: str) -> Run:
         run = Run(
-            id=f"{self.created:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}",
+            id=self.reliance.run,
             created=self.created.isoformat(timespec="seconds"),
             status=status,
             samples=self._samples(),
@@ -346,6 +364,8 @@ class _Application:
         return run
 
     def _tell(self, kind: Any, id: TaskId | None = None, **data: Any) -> None:
+        running = [str(task.id) for task, _, _ in self.running.values()]
+        self.reliance.tell(total=len(self.graph.tasks), ended=len(self.entries), running=running)
         step, sample = id or ("", "")
         self.listener(Event(kind, step, sample, data))
 

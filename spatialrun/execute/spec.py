@@ -46,6 +46,8 @@ class TaskSpec:
         The sample's size (n_obs, n_vars, nnz), where known.
     threads, memory
         What it may use; never decides a result.
+    run
+        The run that it is done for, which keeps what it makes until that run is saved.
     """
 
     store: str
@@ -64,6 +66,7 @@ class TaskSpec:
     shape: tuple[int, int, int] | None
     threads: int
     memory: int
+    run: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain data."""

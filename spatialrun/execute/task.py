@@ -95,7 +95,7 @@ class Runner:
                 blocks = self._stage("blocks", lambda: self._blocks(setup))
                 elements = elements | {BLOCKS + name: element for name, element in blocks.items()}
             prepared = StoredInputs(elements)
-        attempt = self.context.attempt = self.store.attempt()
+        attempt = self.context.attempt = self.store.attempt(self.spec.run)
         try:
             if isinstance(self.step, StagedStep):
                 outputs = self.step.combine(prepared, self.inputs, self.params, self.context)
@@ -107,9 +107,14 @@ class Runner:
                 attempt.id,
                 refs,
                 self.spec.identity,
-                self.facts() | {"versions": _versions(self.step)},
+                self.facts() | {"versions": _versions(self.step), "stages": dict(self.spec.stage_keys)},
             )
             standing = self.store.actions.commit(attempt, record, replace=self.spec.destination is not None)
+            if _digests(standing) != _digests(record):
+                self.context.warn(
+                    f"{self.spec.uses} came to other results than an earlier computation from the same inputs: "
+                    "the earlier results are kept, and both are noted (spatialrun verify)"
+                )
         except BaseException:
             attempt.discard()
             raise
@@ -148,9 +153,9 @@ class Runner:
         """Return the elements of an early stage: from its record, else computed and committed."""
         key = self.spec.stage_keys[stage]
         record = self.store.actions.get(key)
-        if record is None:
+        if record is None or self.store.intents.rely(self.spec.run, [record.attempt]):
             outputs = compute()
-            attempt = self.store.attempt()
+            attempt = self.store.attempt(self.spec.run)
             try:
                 refs = {name: attempt.write(name, value) for name, value in outputs.items()}
                 identity = {"step": self.spec.uses, "stage": stage}
@@ -195,6 +200,10 @@ def _check_ports(spec: TaskSpec, found: set[str]) -> None:
             f"{spec.uses} {' and '.join(said)}",
             hint="this is a fault of the step type; please report it",
         )
+
+
+def _digests(record: ActionRecord) -> dict[str, str]:
+    return {port: ref.digest for port, ref in record.outputs.items()}
 
 
 def _versions(step: Step) -> Mapping[str, str]:

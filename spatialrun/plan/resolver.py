@@ -66,6 +66,7 @@ class Resolver:
         self._last = last
         self._hash_sources = hash_sources
         self._exists = store.backend.presence() if store else None
+        self._lost: set[TaskId] = set()
         if store and last:
             store.sources.learn(last.sources)
 
@@ -101,6 +102,11 @@ class Resolver:
         reasons = self._reasons(task, now, gone=gone)
         return Decision("run", key, now, reasons=reasons, done_stages=self._done(keys), stage_keys=keys)
 
+    def decide_anew(self, task: Task, known: Mapping[TaskId, Mapping[str, ObjectRef]]) -> Decision:
+        """Decide again on a task whose cached results have turned out to be gone."""
+        self._lost.add(task.id)
+        return self.decide(task, known)
+
     def _source(self, task: Task) -> str | None:
         if not task.externals or self._store is None:
             return None
@@ -112,6 +118,8 @@ class Resolver:
         """Return a key's outputs by slot, or ``None``; and whether they were made once but are gone."""
         if self._store is None or self._exists is None:
             return None, False
+        if task.id in self._lost:
+            return None, True
         entry = self._entry(task)
         made = entry is not None and entry.key == key and bool(entry.outputs)
         # The manifest knows slots, not ports: where slots were renamed (two may have changed names with each

@@ -6,13 +6,15 @@ A record is created exclusively and never edited. Creating it is the one instant
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from spatialrun.store.attempts import Attempt
 from spatialrun.store.backend import Backend
 from spatialrun.store.elements import ObjectRef
+from spatialrun.store.findings import Finding, Findings, Result
+from spatialrun.store.tombstones import Tombstones
 
 SCHEMA = 1
 
@@ -71,15 +73,16 @@ class ActionCache:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._tombstones = Tombstones(backend)
+        self._findings = Findings(backend)
 
     def get(self, key: str, exists: Callable[[str], bool] | None = None) -> ActionRecord | None:
         """Return the record of a key whose objects are still there; ``None`` to compute it (again).
 
         Who asks for many keys passes the backend's :meth:`~spatialrun.store.backend.Backend.presence`.
         """
-        content = self._backend.get(_path(key))
-        record = ActionRecord.from_bytes(content) if content is not None else None
-        if record is None or record.key != key:
+        record = self.read(key)
+        if record is None or record.attempt in self._tombstones:
             return None
         exists = exists or self._backend.presence()
         objects = (ref for ref in record.outputs.values() if ref.kind != "export")
@@ -89,20 +92,59 @@ class ActionCache:
         """Make an attempt visible; return the record that stands (another's, where another was first).
 
         A record that is torn, or whose objects are gone, is replaced; so is any with ``replace`` (an export that
-        was written again).
+        was written again). A record that holds other results is kept as a finding.
         """
         attempt.verify()
-        path, content = _path(record.key), record.to_bytes()
+        path, content = record_path(record.key), record.to_bytes()
         while not self._backend.create(path, content):
             standing = self.get(record.key)
             if standing is not None and not replace:
+                self._compare(standing, record)
                 attempt.discard()
                 return standing
             old = self._backend.get(path)
             if old is not None and self._backend.swap(path, old, content):
+                before = ActionRecord.from_bytes(old)
+                if before is not None and not replace:
+                    self._compare(record, before)
                 break
         return record
 
+    def read(self, key: str) -> ActionRecord | None:
+        """Return the record of a key, whether its objects are still there or not; ``None`` for a torn one."""
+        content = self._backend.get(record_path(key))
+        record = ActionRecord.from_bytes(content) if content is not None else None
+        return record if record is not None and record.key == key else None
 
-def _path(key: str) -> str:
+    def keys(self) -> Iterator[str]:
+        """Yield the key of every record."""
+        for facts in self._backend.walk("actions"):
+            name, _, suffix = facts.path.rpartition("/")[2].rpartition(".")
+            if suffix == "json" and name:
+                yield name
+
+    def forget(self, record: ActionRecord) -> None:
+        """Remove a record whose attempt is gone, unless another has taken its place.
+
+        One that takes its place at this very moment may go, too: that task is computed once too often.
+        """
+        if self._backend.get(record_path(record.key)) == record.to_bytes():
+            self._backend.delete(record_path(record.key))
+
+    def _compare(self, standing: ActionRecord, other: ActionRecord) -> None:
+        """Keep a finding where two records of one action hold other results."""
+        finding = Finding(
+            standing.key, str(standing.identity.get("step", "")), _result(standing), _result(other)
+        )
+        if finding.ports:
+            self._findings.add(finding)
+
+
+def _result(record: ActionRecord) -> Result:
+    facts = {name: record.provenance[name] for name in ("started", "versions") if name in record.provenance}
+    return Result(record.attempt, {port: ref.digest for port, ref in record.outputs.items()}, facts)
+
+
+def record_path(key: str) -> str:
+    """Return where the record of a key lies."""
     return f"actions/{key[:2]}/{key}.json"

@@ -26,11 +26,17 @@ if TYPE_CHECKING:
     from spatialrun.store.zarr_stores import FreshStore
 
 
-class Attempt:
-    """One try at one action."""
+MANIFEST = "manifest.json"
 
-    def __init__(self, backend: Backend) -> None:
-        self.id = uuid.uuid4().hex
+
+class Attempt:
+    """One try at one action.
+
+    Its name ends in that of the run that makes it, whose intent keeps it until the run is saved.
+    """
+
+    def __init__(self, backend: Backend, run: str = "") -> None:
+        self.id = f"{uuid.uuid4().hex}-{run}" if run else uuid.uuid4().hex
         self.prefix = f"data/{self.id}"
         self._backend = backend
         self._files: dict[str, tuple[int, int]] = {}
@@ -109,7 +115,7 @@ class Attempt:
         self._backend.share(self.prefix)
         self._backend.sync(self._files)
         manifest = {path: list(facts) for path, facts in sorted(self._files.items())}
-        self._backend.put(f"{self.prefix}/manifest.json", json.dumps({"files": manifest}).encode())
+        self._backend.put(f"{self.prefix}/{MANIFEST}", json.dumps({"files": manifest}).encode())
 
     def discard(self) -> None:
         """Remove what was written: the attempt failed or lost."""

@@ -6,8 +6,9 @@ written against :class:`Backend`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -15,6 +16,28 @@ from spatialrun.errors import StoreError, Where
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What is known of a file without reading it.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    size
+        Bytes.
+    modified
+        When it was written, in seconds since the epoch.
+    identity
+        What it shares with every other name of the same file: hard links are one file.
+    """
+
+    path: str
+    size: int
+    modified: float
+    identity: Hashable
 
 
 class Backend(Protocol):
@@ -58,6 +81,9 @@ class Backend(Protocol):
 
     def sizes(self, prefix: str) -> Mapping[str, int]:
         """Return the size in bytes of every file below a folder, by path."""
+
+    def walk(self, prefix: str) -> Iterator[FileFacts]:
+        """Yield what is known of every file below a folder."""
 
     def delete(self, path: str) -> None:
         """Remove a file or a whole folder, if it is there."""

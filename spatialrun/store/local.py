@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from spatialrun.store.backend import guarded
+from spatialrun.store.backend import FileFacts, guarded
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
@@ -118,6 +118,16 @@ class LocalBackend:
                 if (size := self.size(f"{parent}/{name}")) is not None:
                     found[f"{parent}/{name}"] = size
         return found
+
+    def walk(self, prefix: str) -> Iterator[FileFacts]:
+        """Yield what is known of every file below a folder; what is removed meanwhile is left out."""
+        for folder, _, names in os.walk(self.root / prefix):
+            parent = Path(folder).relative_to(self.root)
+            for name in names:
+                with suppress(FileNotFoundError):
+                    facts = os.lstat(os.path.join(folder, name))  # noqa: PTH118  (many files, quickly)
+                    identity = (facts.st_dev, facts.st_ino)
+                    yield FileFacts((parent / name).as_posix(), facts.st_size, facts.st_mtime, identity)
 
     def delete(self, path: str) -> None:
         """Remove a file or folder, if it is there."""

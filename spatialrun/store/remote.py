@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialrun.errors import StoreError, Where
+from spatialrun.store.backend import FileFacts
 from spatialrun.store.buckets import clean_url, open_bucket
 from spatialrun.store.requests import Patience, Requests
 from spatialrun.store.scratch import scratch_folder
@@ -129,10 +130,16 @@ class RemoteBackend:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the size of every file of a folder, by path."""
+        return {facts.path: facts.size for facts in self.walk(prefix)}
+
+    def walk(self, prefix: str) -> Iterator[FileFacts]:
+        """Yield what is known of every file of a folder."""
         import obstore
 
         found: Any = self._requests.run(lambda: obstore.list(self._bucket, prefix=prefix or None).collect())
-        return {facts["path"]: int(facts["size"]) for facts in found}
+        for facts in found:
+            path, modified = facts["path"], facts["last_modified"].timestamp()
+            yield FileFacts(path, int(facts["size"]), modified, path)
 
     def facts(self, path: str) -> dict[str, Facts]:
         """Return what tells the versions of a file, or of every file of a folder, apart; by path."""

@@ -10,6 +10,7 @@ from typing import Any
 from spatialrun.errors import StoreError, Where
 from spatialrun.store.backend import Backend
 from spatialrun.store.elements import ObjectRef
+from spatialrun.store.tombstones import Tombstones
 
 SCHEMA = 1
 
@@ -192,6 +193,40 @@ class Runs:
         self._backend.put(_manifest(run.id), run.to_bytes())
         self._backend.put("latest", run.id.encode())
 
+    def stands(self, name: str) -> bool:
+        """Whether a run is there and is not being deleted."""
+        return name not in Tombstones(self._backend) and self._backend.exists(_manifest(name))
+
+    def pinned(self) -> set[str]:
+        """Return the runs that are kept whatever their age."""
+        return {name for name in self.names() if self._backend.exists(_pin(name))}
+
+    def pin(self, name: str) -> None:
+        """Keep a run whatever its age.
+
+        Raises
+        ------
+        StoreError
+            ``store.no-run``.
+        """
+        self.get(name)
+        self._backend.put(_pin(name), b"")
+
+    def unpin(self, name: str) -> None:
+        """Let a run go with the others of its age.
+
+        Raises
+        ------
+        StoreError
+            ``store.no-run``.
+        """
+        self.get(name)
+        self._backend.delete(_pin(name))
+
+    def recipe(self, name: str) -> str:
+        """Return the recipe of a run as it was written."""
+        return (self._backend.get(f"runs/{name}/recipe.yaml") or b"").decode()
+
     def _readable(self, name: str) -> Run | None:
         try:
             return self.get(name)
@@ -203,3 +238,7 @@ class Runs:
 
 def _manifest(name: str) -> str:
     return f"runs/{name}/manifest.json"
+
+
+def _pin(name: str) -> str:
+    return f"runs/{name}/pin"

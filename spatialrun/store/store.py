@@ -13,6 +13,8 @@ from spatialrun.store.actions import ActionCache
 from spatialrun.store.attempts import Attempt
 from spatialrun.store.backend import Backend, guarded
 from spatialrun.store.elements import ObjectRef, StoredElement
+from spatialrun.store.findings import Findings
+from spatialrun.store.intents import Intents
 from spatialrun.store.local import LocalBackend
 from spatialrun.store.partial import Partial
 from spatialrun.store.remote import RemoteBackend
@@ -32,15 +34,17 @@ class Store:
         self.actions = ActionCache(backend)
         self.runs = Runs(backend)
         self.sources = Sources(backend)
+        self.intents = Intents(backend)
+        self.findings = Findings(backend)
 
     @property
     def url(self) -> str:
         """Where the store is."""
         return self.backend.url
 
-    def attempt(self) -> Attempt:
-        """Begin an attempt at an action."""
-        return Attempt(self.backend)
+    def attempt(self, run: str = "") -> Attempt:
+        """Begin an attempt at an action, on behalf of a run."""
+        return Attempt(self.backend, run)
 
     def partial(self, key: str) -> Partial:
         """Return the unfinished work of an action."""
@@ -49,6 +53,13 @@ class Store:
     def element(self, ref: ObjectRef) -> StoredElement:
         """Return a lazy handle on an object."""
         return StoredElement(self.backend, ref)
+
+    def drop(self, path: str) -> None:
+        """Remove a damaged object, with all that was made in the same attempt: it is then computed anew.
+
+        The action's record stays. It no longer counts, as its objects are gone, until it is replaced.
+        """
+        self.backend.delete("/".join(path.split("/")[:2]))
 
 
 def open_store(url: str | Path) -> Store:

@@ -1,0 +1,201 @@
+"""Verification: reads every object again and says what does not hold what was written.
+
+Three things are compared: every file with the size and checksum in its attempt's manifest, every decoded value
+with its digest, and every action record with the key that its identity makes. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from spatialrun.errors import StoreError
+from spatialrun.store.actions import record_path
+from spatialrun.store.attempts import MANIFEST
+from spatialrun.store.digests import folder_digest, key_digest, value_digest
+from spatialrun.store.elements import ObjectRef
+from spatialrun.store.findings import Finding
+from spatialrun.store.store import Store
+
+Kind = Literal["missing", "size", "checksum", "digest", "unreadable", "record"]
+Progress = Callable[[int, int], None]
+"""Called with how many attempts have been read, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that does not hold what was written.
+
+    Attributes
+    ----------
+    kind
+        ``missing``, ``size`` or ``checksum`` (a file), ``digest`` or ``unreadable`` (an object), ``record``.
+    path
+        Its place in the store.
+    what
+        What was found, in words.
+    """
+
+    kind: Kind
+    path: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found.
+
+    Attributes
+    ----------
+    objects, records, bytes
+        How much was read.
+    faults
+        What is damaged, in the order of the paths.
+    findings
+        Actions that came to different results: of the whole store.
+    """
+
+    objects: int
+    records: int
+    bytes: int
+    faults: tuple[Fault, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """The attempts that hold a fault."""
+        attempts = (fault.path.split("/")[1] for fault in self.faults if fault.path.startswith("data/"))
+        return tuple(dict.fromkeys(attempts))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return asdict(self)
+
+
+def verify(store: Store, run: str | None = None, progress: Progress | None = None) -> Verification:
+    """Read all objects of a run again, or of the whole store.
+
+    Parameters
+    ----------
+    store
+        The store.
+    run
+        A run's id; all runs, and all that is in the cache, by default.
+    progress
+        Told after each attempt.
+
+    Raises
+    ------
+    StoreError
+        ``store.no-run``; ``store.corrupt`` where the manifest of the run cannot be read.
+    """
+    return _Verifier(store).verify(run, progress or _silent)
+
+
+def repair(store: Store, found: Verification) -> tuple[str, ...]:
+    """Drop the attempts that hold a fault, and records that are none; return the attempts.
+
+    Applying the recipe computes them anew. Runs other than the newest lose what they had there.
+    """
+    for attempt in found.damaged:
+        store.drop(f"data/{attempt}")
+    for fault in found.faults:
+        if fault.kind == "record":
+            store.backend.delete(fault.path)
+    return found.damaged
+
+
+def _silent(done: int, total: int) -> None:
+    del done, total
+
+
+class _Verifier:
+    """One verification."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.backend = store, store.backend
+        self.faults: list[Fault] = []
+        self.objects = self.records = self.bytes = 0
+
+    def verify(self, run: str | None, progress: Progress) -> Verification:
+        """Read what a run holds, or everything."""
+        tasks = [
+            task
+            for name in ([run] if run else self.store.runs.names())
+            for task in self.store.runs.get(name).tasks.values()
+            if task.outputs
+        ]
+        keys = {task.key for task in tasks if task.key} if run else self.store.actions.keys()
+        objects = {ref.path: ref for task in tasks for ref in task.outputs.values() if ref.path}
+        for key in keys:
+            objects |= {ref.path: ref for ref in self._record(key).values() if ref.path}
+        attempts: dict[str, list[ObjectRef]] = {}
+        for ref in objects.values():
+            attempts.setdefault(ref.path.split("/")[1], []).append(ref)
+        for number, (attempt, refs) in enumerate(sorted(attempts.items()), start=1):
+            self._attempt(attempt, refs)
+            progress(number, len(attempts))
+        faults = tuple(sorted(self.faults, key=lambda fault: fault.path))
+        return Verification(self.objects, self.records, self.bytes, faults, tuple(self.store.findings))
+
+    def _record(self, key: str) -> Mapping[str, ObjectRef]:
+        """Check a record; return its outputs, none of one that is damaged."""
+        self.records += 1
+        record = self.store.actions.read(key)
+        if record is None:
+            self._find("record", record_path(key), "cannot be read")
+            return {}
+        if "schema" in record.identity and key_digest("action", record.identity) != key:
+            self._find("record", record_path(key), "does not belong to its key")
+            return {}
+        return record.outputs
+
+    def _attempt(self, attempt: str, refs: Iterable[ObjectRef]) -> None:
+        """Check the files of an attempt; then, where they are whole, the values in them."""
+        damaged = set(self._files(attempt))
+        for ref in refs:
+            self.objects += 1
+            inside = (path == ref.path or path.startswith(f"{ref.path}/") for path in damaged)
+            if not any(inside):
+                self._value(ref)
+
+    def _files(self, attempt: str) -> Iterator[str]:
+        """Yield the files of an attempt that are not what its manifest says."""
+        path = f"data/{attempt}/{MANIFEST}"
+        try:
+            files = json.loads(self.backend.get(path) or b"")["files"].items()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            whole = self.backend.exists(f"data/{attempt}")
+            self._find("missing", path, "cannot be read" if whole else "is gone with its attempt")
+            return
+        for path, (size, checksum) in files:
+            content = self.backend.get(path)
+            if content is None:
+                self._find("missing", path, "is missing")
+            elif len(content) != size:
+                self._find("size", path, f"holds {len(content)} bytes instead of {size}")
+            elif zlib.crc32(content) != checksum:
+                self._find("checksum", path, "does not hold the bytes that were written")
+            else:
+                self.bytes += size
+                continue
+            yield path
+
+    def _value(self, ref: ObjectRef) -> None:
+        """Decode an object and compare its digest."""
+        try:
+            if ref.kind == "folder":
+                found = folder_digest(self.backend.local(ref.path))
+            else:
+                found = value_digest(self.store.element(ref).read())
+        except StoreError as error:
+            self._find("unreadable", ref.path, error.what)
+            return
+        if found != ref.digest:
+            self._find("digest", ref.path, "decodes to another value than was written")
+
+    def _find(self, kind: Kind, path: str, what: str) -> None:
+        self.faults.append(Fault(kind, path, what))

@@ -55,7 +55,7 @@ def open_experiment(store: str | os.PathLike[str], run: str | None = None) -> Ex
     RecipeErrors
         Where a recipe is given that cannot be read.
     """
-    opened = open_store(_store_of(store))
+    opened = open_place(store)
     found = opened.runs.latest() if run is None else opened.runs.get(run)
     if found is None:
         raise StoreError(
@@ -65,6 +65,19 @@ def open_experiment(store: str | os.PathLike[str], run: str | None = None) -> Ex
             hint="`spatialrun apply RECIPE` makes one",
         )
     return Experiment(opened, found)
+
+
+def open_place(place: str | os.PathLike[str]) -> Store:
+    """Open a store by its place, or by a recipe's file.
+
+    Raises
+    ------
+    StoreError
+        ``store.missing``, ``store.not-a-store``, ``store.newer-format``.
+    RecipeErrors
+        Where a recipe is given that cannot be read.
+    """
+    return open_store(_store_of(place))
 
 
 class Experiment:

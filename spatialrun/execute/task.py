@@ -29,12 +29,12 @@ Facts = Callable[[], dict[str, Any]]
 """What is to be said of a task so far: start, wall time, peak memory, log."""
 
 
-def run_task(spec: TaskSpec, listener: Listener) -> TaskResult:
-    """Run a task and commit what it made."""
-    return perform(spec, listener, Runner.run)
+def run_task(spec: TaskSpec, listener: Listener, into: Store | None = None) -> TaskResult:
+    """Run a task and commit what it made; with ``into``, to another store than the one that holds its inputs."""
+    return perform(spec, listener, Runner.run, into)
 
 
-def perform(spec: TaskSpec, listener: Listener, work: Work) -> TaskResult:
+def perform(spec: TaskSpec, listener: Listener, work: Work, into: Store | None = None) -> TaskResult:
     """Do a task's work, or a part of it. Errors are returned, not raised: the result crosses processes."""
     context = TaskContext(spec, listener)
     started, clock, peak = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter(), Peak()
@@ -49,7 +49,7 @@ def perform(spec: TaskSpec, listener: Listener, work: Work) -> TaskResult:
         }
 
     try:
-        outputs = work(Runner(spec, context, facts))
+        outputs = work(Runner(spec, context, facts, into))
     except Exception as problem:
         error = _as_error(problem, spec, context).at(step=spec.step, sample=spec.sample)
         return TaskResult(facts=facts(), error=error_to_json(error))
@@ -75,14 +75,15 @@ def _as_error(problem: Exception, spec: TaskSpec, context: TaskContext) -> Spati
 class Runner:
     """One task on its way through the stages."""
 
-    def __init__(self, spec: TaskSpec, context: TaskContext, facts: Facts) -> None:
+    def __init__(self, spec: TaskSpec, context: TaskContext, facts: Facts, into: Store | None = None) -> None:
         self.spec = spec
         self.context = context
         self.facts = facts
-        self.store: Store = open_store(spec.store)
+        home = open_store(spec.store)
+        self.store = into or home
         self.step: Step = catalogue.get(spec.uses)
         self.params = self.step.Params.model_validate(spec.params)
-        elements = {port: self.store.element(ObjectRef.from_json(ref)) for port, ref in spec.inputs.items()}
+        elements = {port: home.element(ObjectRef.from_json(ref)) for port, ref in spec.inputs.items()}
         source = Path(spec.source) if spec.source else None
         self.inputs = StoredInputs(elements, source, {k: Path(v) for k, v in spec.externals.items()})
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.spec import TaskResult, TaskSpec
+from spatialrun.store.store import Store
 
 START = "from spatialrun.execute.worker import serve; serve()"
 
@@ -103,14 +104,14 @@ def serve() -> None:
         answer({"result": asdict(result)})
 
 
-def run(spec: TaskSpec, listener: Listener) -> TaskResult:
+def run(spec: TaskSpec, listener: Listener, into: Store | None = None) -> TaskResult:
     """Run a task with one BLAS thread: sums are then made in one order, whatever the number of cores."""
     from threadpoolctl import threadpool_limits
 
     from spatialrun.execute.task import run_task
 
     with threadpool_limits(1, user_api="blas"):
-        return run_task(spec, listener)
+        return run_task(spec, listener, into)
 
 
 def _receive(take: Callable[[dict[str, Any]], None]) -> None:

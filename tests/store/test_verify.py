@@ -1,0 +1,125 @@
+"""Verification: each kind of damage is found, named and repaired; what is sound is left alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from lab import digests, done, statuses
+
+from spatialrun.store.actions import ActionRecord
+from spatialrun.store.store import open_store
+from spatialrun.store.verify import repair, verify
+
+KEY = "ab" * 32
+
+
+@pytest.fixture
+def home(applied):
+    return open_store(applied.store)
+
+
+def chunk_of(store, sample, slot):
+    """A file that holds a part of a slot's values."""
+    ref = store.runs.latest().slots(sample)[slot]
+    return next(path for path in sorted(store.backend.local(ref.path).rglob("*")) if path.name == "0")
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def test_a_sound_store_has_no_faults(home):
+    found = verify(home)
+    assert (found.faults, found.findings) == ((), ())
+    assert found.records == len(list(home.actions.keys()))
+    assert found.objects >= len(digests(home.runs.latest()))
+    assert found.bytes > 0
+
+
+def test_one_run_alone(home):
+    latest = home.runs.latest()
+    found = verify(home, latest.id)
+    assert found.faults == ()
+    assert found.records == len({task.key for task in latest.tasks.values()})
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (flip, "checksum"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "size"),
+        (lambda path: path.unlink(), "missing"),
+    ],
+)
+def test_a_damaged_file_is_found_and_named(home, damage, kind):
+    path = chunk_of(home, "a", "layers/lognorm")
+    damage(path)
+    (fault,) = verify(home).faults
+    assert (fault.kind, home.backend.local(fault.path)) == (kind, path)
+
+
+def test_a_value_other_than_its_digest_says_is_found(store):
+    attempt = store.attempt()
+    ref = attempt.write("layers/x", np.ones(3))
+    wrong = type(ref)("0" * 64, ref.path, ref.kind, ref.meta)
+    store.actions.commit(attempt, ActionRecord(KEY, attempt.id, {"x": wrong}))
+    (fault,) = verify(store).faults
+    assert (fault.kind, fault.path) == ("digest", ref.path)
+
+
+def test_a_record_that_is_torn_or_of_another_identity_is_found(home):
+    torn, other, *_ = home.actions.keys()
+    record = home.actions.read(other)
+    home.backend.put(f"actions/{torn[:2]}/{torn}.json", b"{")
+    data = json.loads(record.to_bytes())
+    data["identity"] = {"schema": 1, "step": "something else"}
+    home.backend.put(f"actions/{other[:2]}/{other}.json", json.dumps(data).encode())
+    assert {(f.kind, f.what) for f in verify(home).faults} == {
+        ("record", "cannot be read"),
+        ("record", "does not belong to its key"),
+    }
+
+
+def test_what_was_dropped_is_computed_anew_and_the_same(applied, home):
+    before = digests(home.runs.latest())
+    flip(chunk_of(home, "a", "layers/lognorm"))
+    (attempt,) = repair(home, verify(home))
+    assert not home.backend.exists(f"data/{attempt}")
+    run = applied.apply().run
+    assert done(statuses(run)) == ["log"]
+    assert digests(run) == before
+    assert verify(home, run.id).faults == ()
+
+
+class TestFindings:
+    @staticmethod
+    def commit(store, value):
+        attempt = store.attempt()
+        ref = attempt.write("layers/x", np.full(3, value))
+        record = ActionRecord(KEY, attempt.id, {"x": ref}, {"step": "odd"}, {"started": "then"})
+        return store.actions.commit(attempt, record)
+
+    def test_a_second_result_that_differs_is_kept_as_a_finding(self, store):
+        first = self.commit(store, 1.0)
+        assert self.commit(store, 2.0) == first
+        (finding,) = verify(store).findings
+        assert (finding.key, finding.uses, finding.ports) == (KEY, "odd", ("x",))
+        assert finding.standing.attempt == first.attempt
+        assert finding.standing.digests["x"] == first.outputs["x"].digest
+        assert finding.other.digests["x"] != finding.standing.digests["x"]
+
+    def test_a_second_result_that_is_the_same_is_none(self, store):
+        self.commit(store, 1.0)
+        self.commit(store, 1.0)
+        assert list(store.findings) == []
+
+    def test_one_that_was_computed_anew_to_another_result_is_one(self, store):
+        first = self.commit(store, 1.0)
+        store.drop(first.outputs["x"].path)
+        second = self.commit(store, 2.0)
+        (finding,) = store.findings
+        assert (finding.standing.attempt, finding.other.attempt) == (second.attempt, first.attempt)

@@ -11,7 +11,22 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli import apply, check, exits, init, log, plan, schema, show, steps, table
+from spatialrun.cli import (
+    apply,
+    check,
+    exits,
+    gc,
+    init,
+    log,
+    plan,
+    runs,
+    schema,
+    show,
+    status,
+    steps,
+    table,
+    verify,
+)
 
 app = typer.Typer(
     name="spatialrun",
@@ -22,11 +37,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RUN, LOOK, WRITE = "Run a recipe", "Look at results", "Write a recipe"
+RUN, LOOK, WRITE, KEEP = "Run a recipe", "Look at results", "Write a recipe", "Look after a store"
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     RUN: (apply.apply, plan.plan, check.check),
     LOOK: (show.show, table.table, log.log),
     WRITE: (init.init, steps.steps, schema.schema),
+    KEEP: (runs.runs, status.status, verify.verify, gc.gc),
 }
 for panel, commands in COMMANDS.items():
     for command in commands:

@@ -43,3 +43,21 @@ def server(running, monkeypatch):
 def bucket(server):
     """The URL of a new bucket."""
     return server.bucket(f"bucket-{next(_NUMBERS)}")
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory):
+    """The one Azure server of the session; tests that ask for it are skipped where it cannot be had."""
+    from azurite import Azurite
+
+    server = Azurite(tmp_path_factory.mktemp("azurite"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def container(azurite, monkeypatch):
+    """The URL of a new container."""
+    for name, value in azurite.environment.items():
+        monkeypatch.setenv(name, value)
+    return azurite.container(f"container-{next(_NUMBERS)}")

@@ -48,6 +48,12 @@ CODES: dict[str, str] = {
     # plugin: step types of other packages
     "plugin.broken": "a plugin whose step type cannot be loaded",
     "plugin.clash": "two packages with a step type of one name",
+    # cluster: where tasks are computed by the workers of a dask cluster
+    "cluster.no-client": "the package that talks to a cluster is not installed",
+    "cluster.unreachable": "a scheduler that does not answer",
+    "cluster.versions": "workers with other versions than the run's",
+    "cluster.store": "a store that the workers do not see",
+    "cluster.lost": "the cluster went away while it computed",
     # store: the folder or bucket that holds results
     "store.missing": "there is no store at that place",
     "store.not-a-store": "the place holds something other than a store",

@@ -163,6 +163,18 @@ class Blocks(StreamingStep):
         return {"sums": setup["blocks/sums"].read() * params.factor}
 
 
+class Mortal(Blocks):
+    """The same blocks; the flag kills but one process, that of the fourth block."""
+
+    name = "test.mortal"
+
+    def block(self, shared: Any, inputs: Any, params: Any, block: Block) -> dict[str, np.ndarray]:
+        if block.start == 3 * GENES_PER_BLOCK and Path(params.flag).exists():
+            Path(params.flag).unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().block(shared, inputs, params, block)
+
+
 def note(flag: str, what: object) -> None:
     with Path(flag).with_suffix(".noted").open("a") as file:
         file.write(f"{what}\n")
@@ -191,6 +203,7 @@ OWN = (
     Greedy,
     HalfExport,
     Blocks,
+    Mortal,
 )
 
 

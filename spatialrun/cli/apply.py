@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,15 @@ Memory = Annotated[
         "--memory", metavar="SIZE", help="What the run may use (6GB); 70% of what is free by default."
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Compute on the dask cluster of this scheduler (tcp://host:8786, or a scheduler file); "
+        "DASK_SCHEDULER_ADDRESS by default.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")]
 Verbose = Annotated[
     int, typer.Option("--verbose", "-v", count=True, help="Show the steps' log lines; -vv: tracebacks too.")
@@ -36,6 +45,7 @@ def apply(
     set: Overrides = None,
     jobs: Jobs = None,
     memory: Memory = None,
+    scheduler: Scheduler = None,
     quiet: Quiet = False,
     verbose: Verbose = 0,
     json: Json = False,
@@ -56,7 +66,8 @@ def apply(
     from spatialrun.execute import memory as amounts
     from spatialrun.execute.apply import Options
 
-    given = {"jobs": jobs, "memory": amounts.parse(memory) if memory else None}
+    budget = amounts.parse(memory) if memory else None
+    given: dict[str, Any] = {"jobs": jobs, "memory": budget, "scheduler": scheduler or None}
     options = Options(**{name: value for name, value in given.items() if value is not None})
     loaded = load(recipe, set or ())
     reporter = _reporter(loaded, quiet=quiet, verbose=bool(verbose), json=json)

@@ -42,10 +42,13 @@ class Options:
         Cores to use; all by default.
     memory
         Bytes that the run may use; 70% of what is free by default.
+    scheduler
+        Address of a dask cluster's scheduler, to compute there; ``DASK_SCHEDULER_ADDRESS`` by default.
     """
 
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     memory: int = field(default_factory=default_budget)
+    scheduler: str | None = field(default_factory=lambda: os.environ.get("DASK_SCHEDULER_ADDRESS") or None)
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,9 @@ class _Application:
         executor = self._executor()
         needed = self.shapes.memory(task) or 0
         in_use = sum(memory for _, _, memory in self.running.values())
-        return len(self.running) < executor.width and in_use + needed <= self.options.memory
+        # The workers of a cluster look after their own memory.
+        fits = self.options.scheduler is not None or in_use + needed <= self.options.memory
+        return len(self.running) < executor.width and fits
 
     def _start(self, task: Task, decision: Decision) -> None:
         executor = self._executor()
@@ -199,10 +204,20 @@ class _Application:
         """Make the executor when the first task needs one: processes only where samples can run side by side."""
         if self.executor is None:
             self._check_writable()
-            width = min(self.options.jobs, len(self.graph.recipe.samples))
-            inline = width == 1 or self.store.backend.private
-            self.executor = InlineExecutor(self.listener) if inline else PoolExecutor(self.listener, width)
+            self.executor = self._cluster() if self.options.scheduler else self._local()
         return self.executor
+
+    def _local(self) -> Executor:
+        width = min(self.options.jobs, len(self.graph.recipe.samples))
+        inline = width == 1 or self.store.backend.private
+        return InlineExecutor(self.listener) if inline else PoolExecutor(self.listener, width)
+
+    def _cluster(self) -> Executor:
+        from spatialrun.execute.cluster import ClusterExecutor
+
+        assert self.options.scheduler is not None
+        uses = sorted({task.entry.uses for task in self.graph.tasks.values()})
+        return ClusterExecutor(self.options.scheduler, self.store, uses, self.listener)
 
     def _check_writable(self) -> None:
         """Find out before the first task runs, not after it, whether its results can be kept."""

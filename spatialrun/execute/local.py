@@ -15,7 +15,9 @@ from spatialrun.execute.worker import Worker, WorkerDied, run
 class Executor(Protocol):
     """Takes task specs, gives results; at most ``width`` at a time."""
 
-    width: int
+    @property
+    def width(self) -> int:
+        """How many tasks may run at a time."""
 
     def submit(self, spec: TaskSpec) -> Future[TaskResult]:
         """Begin a task."""

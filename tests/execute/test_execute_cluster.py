@@ -1,0 +1,198 @@
+"""Tasks and blocks on a dask cluster: the same digests, whatever dies; and what is wrong is said beforehand."""
+
+import builtins
+from collections.abc import Iterator
+from unittest.mock import Mock
+
+import pytest
+from dask_cluster import Cluster
+from lab import MEMORY, Lab, codes, digests, entry, statuses
+from steps_of_tests import GENES_PER_BLOCK, forget
+
+from spatialrun.errors import StoreError, UsageError
+from spatialrun.execute.apply import Options, Outcome
+from spatialrun.execute.cluster import ClusterExecutor
+from spatialrun.execute.events import Event, Listener, ignore
+from spatialrun.store.store import open_store
+
+BLOCKS = "  - {{id: sums, uses: {uses}, with: {{flag: {flag}}}}}\n"
+
+
+def apply(lab: Lab, cluster: Cluster, listener: Listener = ignore) -> Outcome:
+    return lab.load().apply(Options(jobs=1, memory=MEMORY, scheduler=cluster.address), listener)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def streaming(lab, own_steps):
+    """A bench with a step of ten blocks; the flag is not there."""
+
+    def streaming(uses: str = "test.blocks") -> Lab:
+        lab.steps = "  - {id: read, uses: read.visium, with: {min_spots: 1}}\n"
+        lab.steps += BLOCKS.format(uses=uses, flag=lab.root / "flag")
+        lab.root.mkdir()
+        return lab
+
+    return streaming
+
+
+def test_a_cluster_comes_to_the_same_digests(lab, sections, applied_once, cluster):
+    lab.samples["b"] = sections["b"]
+    outcome = apply(lab, cluster)
+    assert outcome.run.status == "done", outcome.errors
+    made = digests(outcome.run)
+    here = digests(applied_once.load().apply(Options(jobs=1, memory=MEMORY)).run)
+    assert {place: digest for place, digest in made.items() if place[0] == "a"} == here
+    assert statuses(outcome.run, "b") == statuses(outcome.run, "a")
+    facts = entry(outcome.run, "svg").facts
+    assert facts["wall_s"] > 0
+    assert facts["peak_rss"] > 0
+    assert not apply(lab, cluster).changed
+
+
+def test_blocks_are_spread_and_told_of_one_by_one(streaming, cluster):
+    lab, events = streaming(), []
+    outcome = apply(lab, cluster, events.append)
+    assert outcome.run.status == "done", outcome.errors
+    noted = forget(lab.root / "flag")
+    n_blocks = len(noted) - 2
+    assert noted[0] == "setup"
+    assert noted[-1] == "combine"
+    assert sorted(map(int, noted[1:-1])) == [GENES_PER_BLOCK * block for block in range(n_blocks)]
+    told = [event.data["done"] for event in events if _is_progress(event)]
+    assert told == list(range(1, n_blocks + 1))
+
+
+def _is_progress(event: Event) -> bool:
+    return event.kind == "task-progress" and event.data["unit"] == "blocks"
+
+
+def test_a_task_that_fails_on_the_cluster_is_said_as_if_it_had_failed_here(lab, own_steps, cluster):
+    lab.root.mkdir()
+    (flag := lab.root / "flag").touch()
+    lab.steps += f"  - {{id: bad, uses: test.failing, with: {{flag: {flag}}}}}\n"
+    outcome = apply(lab, cluster)
+    assert codes(outcome.errors) == ["task.failed"]
+    assert "the flag is up" in str(outcome.errors[0])
+    assert "about to look at the flag" in entry(outcome.run, "bad").facts["log"]
+    assert statuses(outcome.run)["svg"] == "done"
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_the_block_that_it_was_computing(streaming, tmp_path):
+    lab = streaming("test.mortal")
+    (lab.root / "flag").touch()
+    with Cluster(tmp_path / "cluster") as cluster:
+        outcome = apply(lab, cluster)
+        ended = [worker for worker in cluster.workers if worker.poll() is not None]
+    assert outcome.run.status == "done", outcome.errors
+    assert len(ended) == 1
+    noted = forget(lab.root / "flag")
+    assert len(noted) == len(set(noted)), "something was computed twice"
+    other = Lab(tmp_path / "other", dict(lab.samples), lab.steps)
+    assert digests(other.apply().run) == digests(outcome.run)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_a_store_to_go_on_from(streaming, cluster):
+    lab = streaming()
+    process = lab.python(
+        f"recipe.apply(Options(jobs=1, memory={MEMORY}, scheduler={cluster.address!r}),"
+        "lambda event: event.kind == 'task-progress' and event.data['unit'] == 'blocks'"
+        "  and event.data['done'] >= 3 and os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    process.communicate()
+    outcome = lab.apply()
+    assert outcome.run.status == "done", outcome.errors
+    assert forget(lab.root / "flag").count("setup") == 1
+
+
+@pytest.mark.slow
+def test_a_cluster_that_goes_away_fails_the_task_and_keeps_what_was_done(streaming, tmp_path):
+    lab = streaming()
+    with Cluster(tmp_path / "cluster") as cluster:
+
+        def stop(event: Event) -> None:
+            if _is_progress(event) and event.data["done"] == 3:
+                cluster.stop_scheduler()
+
+        outcome = apply(lab, cluster, stop)
+    assert codes(outcome.errors) == ["cluster.lost"]
+    assert lab.apply().run.status == "done"
+    assert forget(lab.root / "flag").count("setup") == 1
+
+
+ANOTHER_ZARR = """
+import importlib.metadata as metadata
+true = metadata.version
+metadata.version = lambda name: '2.18.7' if name == 'zarr' else true(name)
+"""
+
+
+@pytest.mark.slow
+def test_workers_with_other_versions_are_refused_with_both_lists(lab, tmp_path):
+    with (
+        Cluster(tmp_path / "cluster", workers=1, prelude=ANOTHER_ZARR) as cluster,
+        pytest.raises(UsageError, match="another zarr") as caught,
+    ):
+        apply(lab, cluster)
+    assert caught.value.code == "cluster.versions"
+    here, there = caught.value.what.splitlines()[1:]
+    assert "zarr 3." in here
+    assert "zarr 2.18" in there
+    assert not open_store(lab.store).runs.latest()
+
+
+@pytest.mark.slow
+def test_a_worker_that_comes_late_with_other_versions_fails_what_it_is_given(lab, tmp_path):
+    with Cluster(tmp_path / "cluster", workers=0) as cluster:
+
+        def come(event: Event) -> None:
+            if event.kind == "task-started":
+                cluster.add_worker(ANOTHER_ZARR)
+
+        outcome = apply(lab, cluster, come)
+    assert codes(outcome.errors) == ["cluster.versions"]
+
+
+def test_a_store_that_the_workers_do_not_see_is_refused(lab, cluster, monkeypatch):
+    lab.load().apply(Options(jobs=1, memory=MEMORY, scheduler=None))
+    store = open_store(lab.store)
+    monkeypatch.setattr(store.backend, "put", Mock())  # as if it had gone to another machine's
+    with pytest.raises(StoreError, match="does not see the store") as caught:
+        ClusterExecutor(cluster.address, store, ["read.visium"], ignore)
+    assert caught.value.code == "cluster.store"
+
+
+def test_a_scheduler_that_does_not_answer_is_said(lab, monkeypatch):
+    monkeypatch.setattr("spatialrun.execute.cluster.CONNECT_TIMEOUT", 1)
+    for address in ("tcp://127.0.0.1:9", "nonsense://", str(lab.root / "scheduler.json")):
+        with pytest.raises(UsageError) as caught:
+            lab.load().apply(Options(jobs=1, memory=MEMORY, scheduler=address))
+        assert caught.value.code == "cluster.unreachable"
+
+
+def test_without_the_package_the_way_to_get_it_is_said(lab, monkeypatch):
+    true = builtins.__import__
+
+    def absent(name, *arguments, **named):
+        if name == "distributed":
+            raise ImportError(name)
+        return true(name, *arguments, **named)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(UsageError, match=r"spatialrun\[dask\]") as caught:
+        lab.load().apply(Options(jobs=1, memory=MEMORY, scheduler="tcp://127.0.0.1:1"))
+    assert caught.value.code == "cluster.no-client"
+
+
+def test_the_scheduler_is_taken_from_the_environment(monkeypatch):
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://there:8786")
+    assert Options().scheduler == "tcp://there:8786"
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
+    assert Options().scheduler is None

@@ -53,6 +53,21 @@ def name_of(slot: str) -> str:
     return slot.partition("/")[2]
 
 
+def address(sample: str, slot: str, *, seen_from: str) -> str:
+    """Name a slot of a sample from where a task stands: its own as they are, another's with the sample.
+
+    ``address("a", "obs/x", seen_from="a") == "obs/x"``; seen from ``_cohort`` it is ``a:obs/x``.
+    """
+    return slot if sample == seen_from else f"{sample}:{slot}"
+
+
+def locate(address: str, *, seen_from: str) -> tuple[str, str]:
+    """Return the sample and the slot of an address: ``("a", "obs/x")``."""
+    sample, colon, slot = address.partition(":")
+    # A colon further back belongs to the slot's name: columns of files that are read may have one.
+    return (sample, slot) if colon and "/" not in sample else (seen_from, address)
+
+
 def is_slot(text: str) -> bool:
     """Whether ``text`` has the form of a slot in a known group."""
     group, slash, name = text.partition("/")

@@ -74,10 +74,12 @@ def applied(applied_once, tmp_path) -> Lab:
 
 @pytest.fixture
 def own_steps(monkeypatch) -> None:
-    """The step types of the tests are in the catalogue."""
+    """The step types of the tests are in the catalogue, here and in workers."""
     import steps_of_tests
 
+    from spatialrun.execute import worker
     from spatialrun.steps import catalogue
 
     monkeypatch.setattr(catalogue, "STEPS", dict(catalogue.STEPS))
+    monkeypatch.setattr(worker, "START", f"import steps_of_tests as s; s.register(); {worker.START}")
     steps_of_tests.register()

@@ -14,9 +14,9 @@ from typing import Any
 from spatialrun.api import LoadedRecipe, load
 from spatialrun.execute.apply import Options, Outcome
 from spatialrun.execute.events import Listener, ignore
-from spatialrun.plan.graph import TaskId
 from spatialrun.plan.plan import Plan
 from spatialrun.plan.resolver import Decision
+from spatialrun.plan.task import TaskId
 from spatialrun.store.runs import Run, TaskEntry
 
 TESTS = Path(__file__).parent
@@ -107,9 +107,7 @@ class Lab:
 
 def digests(run: Run) -> dict[tuple[str, str], str]:
     """Sample and slot to digest: what a run made, wherever it lies."""
-    return {
-        (task.sample, slot): ref.digest for task in run.tasks.values() for slot, ref in task.outputs.items()
-    }
+    return {(sample, slot): ref.digest for task in run.tasks.values() for sample, slot, ref in task.places()}
 
 
 def statuses(run: Run, sample: str = "a") -> dict[str, str]:

@@ -9,9 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from spatialrun.slots import COHORT
 from spatialrun.steps import catalogue
-from spatialrun.steps.contract import Block, Parameters, Site, Step, StreamingStep, Write, parameter
+from spatialrun.steps.contract import (
+    Block,
+    CohortStep,
+    FileBytes,
+    Parameters,
+    Site,
+    Step,
+    StreamingStep,
+    Write,
+    parameter,
+)
 
 GENES_PER_BLOCK = 20
 
@@ -175,6 +187,31 @@ class Mortal(Blocks):
         return super().block(shared, inputs, params, block)
 
 
+class Joining(CohortStep):
+    """Number all spots of the cohort through, in the order of its members; list them in a table and a figure."""
+
+    name = "test.joining"
+    Params = FlagParams
+    READS = {"counts": "layers/counts"}
+    WRITES = {"column": "obs/{key_added}"}
+    COHORT_READS = {"before": "uns/before?"}
+    COHORT_WRITES = {"members": "uns/{key_added}", "figure": "figures/{key_added}"}
+
+    def run_cohort(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        note(params.flag, " ".join(inputs))
+        outputs, first = {}, 0
+        for sample, mine in inputs.items():
+            if sample != COHORT:
+                n_spots = mine["counts"].meta["shape"][0]
+                outputs[sample] = {"column": np.arange(first, first + n_spots) * params.value}
+                first += n_spots
+        table = pd.DataFrame(
+            {"spots": [len(mine["column"]) for mine in outputs.values()]}, index=list(outputs)
+        )
+        outputs[COHORT] = {"members": table, "figure": FileBytes(" ".join(outputs).encode(), ".svg")}
+        return outputs
+
+
 def note(flag: str, what: object) -> None:
     with Path(flag).with_suffix(".noted").open("a") as file:
         file.write(f"{what}\n")
@@ -204,6 +241,7 @@ OWN = (
     HalfExport,
     Blocks,
     Mortal,
+    Joining,
 )
 
 

@@ -9,7 +9,7 @@ from lab import Lab
 import spatialrun
 from spatialrun.errors import RecipeErrors
 from spatialrun.execute.apply import Options
-from spatialrun.plan.graph import TaskId
+from spatialrun.plan.task import TaskId
 
 RECIPE_THAT_IS_WRONG = """\
 spatialrun: 1

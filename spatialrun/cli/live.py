@@ -19,7 +19,7 @@ from rich.text import Text
 from spatialrun.cli import words
 from spatialrun.cli.console import print_line
 from spatialrun.execute.events import Event
-from spatialrun.plan.graph import TaskId
+from spatialrun.plan.task import TaskId
 
 MOST_MARKS = 40
 """Samples beyond which a row has counts alone."""

@@ -65,9 +65,9 @@ def print_errors(console: Console, outcome: Outcome, store: str) -> None:
 def _made(loaded: LoadedRecipe, run: Run, store: str) -> Iterator[Sequence[str | Text]]:
     folder = f"{store}/runs/{run.id}"
     figures = [
-        f"{folder}/figures/{task.sample}/{name_of(slot)}{ref.meta['suffix']}"
+        f"{folder}/figures/{sample}/{name_of(slot)}{ref.meta['suffix']}"
         for task in run.tasks.values()
-        for slot, ref in task.outputs.items()
+        for sample, slot, ref in task.places()
         if group_of(slot) == "figures"
     ]
     exports = [
@@ -93,9 +93,9 @@ def _tables(run: Run) -> Iterator[str]:
     """Yield the tables in ``uns``, each with the samples that have it."""
     samples: dict[str, list[str]] = {}
     for task in run.tasks.values():
-        for slot, ref in task.outputs.items():
+        for sample, slot, ref in task.places():
             if group_of(slot) == "uns" and ref.kind == "table":
-                samples.setdefault(name_of(slot), []).append(task.sample)
+                samples.setdefault(name_of(slot), []).append(sample)
     everyone = [name for name in run.samples if name != COHORT]
     for name, having in samples.items():
         yield f"{name} ({words.among(having, everyone)})"

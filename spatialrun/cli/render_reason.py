@@ -20,6 +20,8 @@ def reason_words(reason: Reason) -> str:
             return f"{reason.name}: {value(reason.old)} -> {value(reason.new)}"
         case "input":
             return _changed(reason, "changed", added="is new", removed="is gone")
+        case "members":
+            return f"samples: {value(reason.old)} -> {value(reason.new)}"
         case "source":
             return "input files changed"
         case "unread":

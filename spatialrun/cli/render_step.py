@@ -18,7 +18,8 @@ from rich.text import Text
 from spatialrun.cli.console import print_columns, print_line
 from spatialrun.cli.render_reason import value
 from spatialrun.errors import SpatialrunError
-from spatialrun.steps.contract import Parameters, Site, StagedStep, Step, parameter_names
+from spatialrun.slots import COHORT
+from spatialrun.steps.contract import CohortStep, Parameters, Site, StagedStep, Step, parameter_names
 
 PLAIN_TYPES = {int: "int", float: "float", str: "text", bool: "true/false", NoneType: "null"}
 SCOPES = {"sample": "per sample", "cohort": "over all samples"}
@@ -136,6 +137,9 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 def _slots(step: Step) -> list[Sequence[str | Text]]:
     reads = _templates(step.READS, lambda: step.reads(step.Params(), Site()))
     writes = _templates(step.WRITES, lambda: step.writes(step.Params(), Site(step="{id}")))
+    if isinstance(step, CohortStep):
+        reads += [f"{slot} (of {COHORT})" for slot in step.COHORT_READS.values()]
+        writes += [f"{slot} (of {COHORT})" for slot in step.COHORT_WRITES.values()]
     return [(Text("reads", "bold"), ", ".join(reads)), (Text("writes", "bold"), ", ".join(writes))]
 
 

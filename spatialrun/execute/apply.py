@@ -21,9 +21,10 @@ from spatialrun.execute.local import Executor, InlineExecutor, PoolExecutor
 from spatialrun.execute.memory import default_budget
 from spatialrun.execute.reliance import Reliance
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
-from spatialrun.plan.graph import Graph, Task, TaskId
+from spatialrun.plan.graph import Graph
 from spatialrun.plan.plan import Shapes
 from spatialrun.plan.resolver import Decision, Resolver
+from spatialrun.plan.task import Task, TaskId
 from spatialrun.slots import group_of
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run, TaskEntry
@@ -226,11 +227,11 @@ class _Application:
             self.store.backend.check_commit(conditional=conditional)
 
     def _spec(self, task: Task, decision: Decision, executor: Executor) -> TaskSpec:
-        shape = self.shapes.of(task.id.sample)
+        shape = self.shapes.of_task(task)
         inputs = {
-            i.port: self.known[i.producer][i.slot].to_json()
+            i.port: self.known[i.producer][i.output].to_json()
             for i in task.inputs
-            if i.slot in self.known[i.producer]
+            if i.output in self.known[i.producer]
         }
         assert decision.key is not None
         return TaskSpec(
@@ -244,6 +245,7 @@ class _Application:
             stage_keys=decision.stage_keys,
             inputs=inputs,
             writes=tuple(write.port for write in task.writes),
+            members=task.members,
             source=str(task.site.path) if task.site.path else None,
             externals={role: str(path) for role, path in task.externals.items()},
             destination=str(task.destination) if task.destination else None,
@@ -371,9 +373,9 @@ class _Application:
             if not self.store.backend.remote:
                 write_view(self.store, run)
             for entry in run.tasks.values():
-                for slot, ref in entry.outputs.items():
+                for sample, slot, ref in entry.places():
                     if group_of(slot) == "figures":
-                        name = slot.replace("/", f"/{entry.sample}/", 1) + ref.meta["suffix"]
+                        name = slot.replace("/", f"/{sample}/", 1) + ref.meta["suffix"]
                         self.store.backend.link(ref.path, f"runs/{run.id}/{name}")
             self.store.runs.save(run, self.graph.recipe.text)
         return run

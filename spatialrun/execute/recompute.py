@@ -117,6 +117,7 @@ def _spec(
         stage_keys={stage: f"{stage}-{record.key}" for stage in stages(step) if stage != FINAL},
         inputs={port: ref.to_json() for port, ref in inputs.items() if ref is not None},
         writes=tuple(record.outputs),
+        members=tuple(entry.identity.get("members", ())),
         source=None,
         externals={},
         destination=None,

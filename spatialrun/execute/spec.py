@@ -40,6 +40,8 @@ class TaskSpec:
         Port to object (``ObjectRef.to_json``).
     writes
         Declared output ports.
+    members
+        Of a cohort step, its samples in order; their ports are ``<sample>/<port>``.
     source, externals, destination
         The sample's path, files read outside the store, and the file that an export writes.
     shape
@@ -60,6 +62,7 @@ class TaskSpec:
     stage_keys: Mapping[str, str]
     inputs: Mapping[str, Mapping[str, Any]]
     writes: tuple[str, ...]
+    members: tuple[str, ...]
     source: str | None
     externals: Mapping[str, str]
     destination: str | None
@@ -75,8 +78,8 @@ class TaskSpec:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TaskSpec:
         """Rebuild a spec from plain data."""
-        lists = {"writes": tuple(data["writes"]), "shape": tuple(data["shape"]) if data["shape"] else None}
-        return cls(**{**data, **lists})
+        tuples = {name: tuple(data[name]) for name in ("writes", "members")}
+        return cls(**{**data, **tuples, "shape": tuple(data["shape"]) if data["shape"] else None})
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from spatialrun.execute.memory import Peak
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
 from spatialrun.execute.streaming import stream
 from spatialrun.steps import catalogue
-from spatialrun.steps.contract import Outputs, Shape, StagedStep, Step, StreamingStep
+from spatialrun.steps.contract import CohortStep, Outputs, Shape, StagedStep, Step, StreamingStep
 from spatialrun.store.actions import ActionRecord
 from spatialrun.store.attempts import Attempt
-from spatialrun.store.elements import ObjectRef
+from spatialrun.store.elements import ObjectRef, StoredElement
 from spatialrun.store.partial import Partial
 from spatialrun.store.store import Store, open_store
 from spatialrun.version import __version__
@@ -100,6 +100,8 @@ class Runner:
         try:
             if isinstance(self.step, StagedStep):
                 outputs = self.step.combine(prepared, self.inputs, self.params, self.context)
+            elif isinstance(self.step, CohortStep):
+                outputs = self._cohort(self.step)
             else:
                 outputs = self.step.run(self.inputs, self.params, self.context)
             refs = self._written(attempt, outputs)
@@ -134,6 +136,21 @@ class Runner:
     def blocks_are_committed(self) -> bool:
         """Whether no block has to be computed any more."""
         return self.store.actions.get(self.spec.stage_keys["blocks"]) is not None
+
+    def _cohort(self, step: CohortStep) -> Outputs:
+        """Run a cohort step: inputs are handed out by sample, outputs come back as ``<sample>/<port>``."""
+        samples: dict[str, dict[str, StoredElement]] = {member: {} for member in self.spec.members}
+        for name, element in self.inputs.items():
+            sample, _, port = name.partition("/")
+            samples.setdefault(sample, {})[port] = element
+        externals = self.inputs.externals
+        inputs = {sample: StoredInputs(elements, None, externals) for sample, elements in samples.items()}
+        returned = step.run_cohort(inputs, self.params, self.context)
+        return {
+            f"{sample}/{port}": value
+            for sample, outputs in returned.items()
+            for port, value in outputs.items()
+        }
 
     def _setup(self) -> Outputs:
         assert isinstance(self.step, StagedStep)

@@ -9,78 +9,20 @@ from __future__ import annotations
 import heapq
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from spatialrun.errors import DataError, RecipeError, SpatialrunError
-from spatialrun.plan.inputs import input_path
+from spatialrun.errors import RecipeError, SpatialrunError
+from spatialrun.plan.draft import draft, known_sites, reads, structural, wanted
+from spatialrun.plan.task import Input, Task, TaskId
 from spatialrun.plan.unwritten import Unwritten
-from spatialrun.recipe.model import Recipe, StepEntry
+from spatialrun.recipe.model import Recipe
 from spatialrun.recipe.problems import Problems
-from spatialrun.steps.contract import Site, Step, Write, implicit_reads, parameter_names
+from spatialrun.slots import address
+from spatialrun.steps.contract import parameter_names
 
-
-class TaskId(NamedTuple):
-    """A step on a sample."""
-
-    step: str
-    sample: str
-
-    def __str__(self) -> str:
-        return f"{self.step} {self.sample}"
-
-
-@dataclass(frozen=True)
-class Input:
-    """A slot that a task reads, and the task that writes it."""
-
-    port: str
-    slot: str
-    producer: TaskId
-
-
-@dataclass(frozen=True)
-class Task:
-    """One step on one sample: the unit that is planned, cached and run.
-
-    Attributes
-    ----------
-    id
-        Step and sample.
-    entry
-        The recipe's step.
-    site
-        What is known of the sample.
-    inputs, writes
-        Slots read and written, by port.
-    externals
-        Files outside the store, by role.
-    destination
-        The file that an export writes.
-    after
-        Tasks that must be done first without giving it anything.
-    """
-
-    id: TaskId
-    entry: StepEntry
-    site: Site
-    inputs: tuple[Input, ...]
-    writes: tuple[Write, ...]
-    externals: Mapping[str, Path] = field(default_factory=dict)
-    destination: Path | None = None
-    after: tuple[TaskId, ...] = ()
-
-    @property
-    def step(self) -> Step:
-        """The step type."""
-        return self.entry.step
-
-    @property
-    def upstream(self) -> tuple[TaskId, ...]:
-        """Every task that must be done first."""
-        return tuple(dict.fromkeys([*(i.producer for i in self.inputs), *self.after]))
+Writers = Mapping[str, Mapping[str, TaskId]]
+"""Sample and slot to the task that writes it."""
 
 
 @dataclass(frozen=True)
@@ -107,92 +49,42 @@ def build(recipe: Recipe) -> tuple[Graph, list[SpatialrunError]]:
     """
     problems = Problems()
     drafts: dict[TaskId, Task] = {}
-    open_samples = set() if recipe.complete else set(recipe.samples)
-    for sample in recipe.samples.values():
+    sites = known_sites(recipe, problems)
+    open_samples = recipe.samples.keys() - (sites if recipe.complete else {})
+    for id, entry, mine in wanted(recipe, sites):
         try:
-            site = Site(path=input_path(sample, recipe), base=recipe.base)
+            drafts[id] = draft(id, entry, mine)
         except SpatialrunError as error:
-            problems.include(error.at(sample=sample.name))
-            open_samples.add(sample.name)
-            continue
-        for entry in recipe.steps:
-            if sample.name in entry.samples:
-                id = TaskId(entry.id, sample.name)
-                try:
-                    drafts[id] = _draft(id, entry, replace(site, step=entry.id))
-                except SpatialrunError as error:
-                    problems.include(_structural(error, id, entry, recipe))
-                    open_samples.add(sample.name)
+            problems.include(structural(error, id, entry, recipe))
+            open_samples |= mine.keys()
     writers = _writers(drafts, problems)
     _check_destinations(drafts, problems)
     unwritten = Unwritten()
-    tasks = {
-        id: _joined(task, writers[id.sample], unwritten, problems, certain=id.sample not in open_samples)
-        for id, task in drafts.items()
-    }
+    tasks = {id: _joined(task, writers, unwritten, problems, open_samples) for id, task in drafts.items()}
     for problem in unwritten.problems():
         problems.include(problem)
     tasks = {id: replace(task, after=tuple(_after(task, tasks))) for id, task in tasks.items()}
     return Graph(recipe, _ordered(tasks, problems)), list(problems)
 
 
-def _draft(id: TaskId, entry: StepEntry, site: Site) -> Task:
-    """Ask a step type what it writes and which files it needs."""
-    try:
-        writes = tuple(entry.step.writes(entry.params, site))
-        externals = entry.step.externals(entry.params, site)
-    except OSError as error:
-        raise DataError(
-            "data.bad-file",
-            f"{error.filename or 'a file'} cannot be read: {error.strerror or error}",
-            hint="check its owner and mode",
-        ) from error
-    for role, path in externals.items():
-        if not path.exists():
-            raise RecipeError(
-                "data.missing-file",
-                f"{path} does not exist",
-                where=entry.where_of(role),
-                hint="paths are relative to the recipe's folder",
-            )
-    destination = entry.step.destination(entry.params)
-    target = None if destination is None else site.base / destination.replace("{sample}", id.sample)
-    return Task(id, entry, site, (), writes, externals, target)
-
-
-def _structural(error: SpatialrunError, id: TaskId, entry: StepEntry, recipe: Recipe) -> SpatialrunError:
-    """Turn a step type's complaint into a problem of the recipe: at the file's path, where one is at fault."""
-    if isinstance(error, RecipeError) and error.where.line is not None:
-        return error.at(step=id.step, sample=id.sample)
-    path_at = recipe.where("samples", id.sample, "path")
-    named = [name for name in sorted(parameter_names(type(entry.params), "path")) if name in entry.entries]
-    place = entry.where_of(named[0]) if named else path_at
-    what = error.what
-    if error.where.file and error.where.file not in what:
-        what = f"{what} ({error.where.file})"
-    return RecipeError(
-        error.code, what, where=replace(place, step=id.step, sample=id.sample), hint=error.hint
-    )
-
-
-def _writers(drafts: Mapping[TaskId, Task], problems: Problems) -> dict[str, dict[str, TaskId]]:
+def _writers(drafts: Mapping[TaskId, Task], problems: Problems) -> Writers:
     """Map every sample's slots to their writers; two steps that share slots are one problem."""
     writers: dict[str, dict[str, TaskId]] = defaultdict(dict)
-    shared: dict[tuple[str, str], dict[str, Task]] = defaultdict(dict)
+    shared: dict[tuple[str, str], dict[str, tuple[str, Task]]] = defaultdict(dict)
     for id, task in drafts.items():
-        for write in task.writes:
-            first = writers[id.sample].setdefault(write.slot, id)
+        for sample, slot in task.written():
+            first = writers[sample].setdefault(slot, id)
             if first != id:
-                shared[first.step, id.step].setdefault(write.slot, task)
+                shared[first.step, id.step].setdefault(slot, (sample, task))
     for (earlier, later), slots in shared.items():
-        slot, task = next(iter(slots.items()))
+        slot, (sample, task) = next(iter(slots.items()))
         more = f" and {len(slots) - 1} more" if len(slots) > 1 else ""
         names = sorted(parameter_names(type(task.entry.params), "output_name"))
         problems.include(
             RecipeError(
                 "recipe.double-writer",
                 f"steps {earlier} and {later} both write {slot}{more}",
-                where=replace(task.entry.where, step=later, sample=task.id.sample, slot=slot),
+                where=replace(task.entry.where, step=later, sample=sample, slot=slot),
                 hint=f"give one of them another `{names[0]}`" if names else "remove one of them",
             )
         )
@@ -222,32 +114,33 @@ def _check_destinations(drafts: Mapping[TaskId, Task], problems: Problems) -> No
 
 
 def _joined(
-    task: Task,
-    writers: Mapping[str, TaskId],
-    unwritten: Unwritten,
-    problems: Problems,
-    *,
-    certain: bool,
+    task: Task, writers: Writers, unwritten: Unwritten, problems: Problems, open_samples: Collection[str]
 ) -> Task:
-    """Give every read of a task its writer; ``certain`` says that all of the sample's writers are known."""
-    declared = frozenset(slot for slot, writer in writers.items() if writer != task.id)
-    site = replace(task.site, declared=declared)
-    inputs = []
+    """Give every read of a task its writer; of open samples, not all writers are known."""
+    declared = {
+        sample: frozenset(slot for slot, writer in writers.get(sample, {}).items() if writer != task.id)
+        for sample in task.sites
+    }
+    certain = not any(sample in open_samples for sample in task.sites)
+    inputs, missing = [], []
     try:
-        reads = list(task.step.reads(task.entry.params, site))
+        for sample, read in reads(task, declared):
+            slot = address(sample, read.slot, seen_from=task.id.sample)
+            if read.slot in declared[sample]:
+                producer = writers[sample][read.slot]
+                output = address(sample, read.slot, seen_from=producer.sample)
+                inputs.append(Input(read.port, slot, producer, output))
+            elif not read.optional:
+                missing.append((sample, read))
     except SpatialrunError as error:
         if certain or error.code != "recipe.unwritten-read":
             problems.include(_at_step(error, task))
-        reads = []
-    missing = []
-    for read in [*reads, *implicit_reads(task.writes)]:
-        if read.slot in declared:
-            inputs.append(Input(read.port, read.slot, writers[read.slot]))
-        elif not read.optional:
-            missing.append(read)
     if certain:
-        unwritten.add(task, missing, declared)
-    return replace(task, site=site, inputs=tuple(inputs))
+        for sample in task.sites:
+            lacking = [read for name, read in missing if name == sample]
+            unwritten.add(task, sample, lacking, declared[sample])
+    sites = {name: replace(site, declared=declared[name]) for name, site in task.sites.items()}
+    return replace(task, sites=sites, inputs=tuple(inputs))
 
 
 def _at_step(error: SpatialrunError, task: Task) -> SpatialrunError:

@@ -2,8 +2,8 @@
 
 In an identity: the step type and its version, the stage, the parameters with their defaults (less those that only
 name outputs; before the last stage, less the late ones), the digest of every input, the digest of external files,
-the versions of the libraries that matter, and the code of a plugin. Nothing else: no names of steps or samples,
-no paths, no threads.
+the versions of the libraries that matter, and the code of a plugin. Nothing else: no names of steps or samples
+(but for those that a cohort step joins), no paths, no threads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from spatialrun.plan.graph import Task
+from spatialrun.plan.task import Task
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import StagedStep, Step, StreamingStep, parameter_names
 from spatialrun.store.digests import key_digest
@@ -53,7 +53,9 @@ def identity(task: Task, inputs: Mapping[str, str], source: str | None, stage: s
         hidden |= parameter_names(kind, "late")
     code = catalogue.code(step.name)
     params = task.entry.params.model_dump(mode="json", exclude=set(hidden))
-    return {
+    # What a cohort step makes may depend on the order of its members, which their sorted ports do not show.
+    cohort = {"members": list(task.members)} if task.members else {}
+    return cohort | {
         "schema": SCHEMA,
         "step": step.name,
         "version": step.version,

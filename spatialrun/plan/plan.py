@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from spatialrun.errors import RecipeErrors, SpatialrunError
-from spatialrun.plan.graph import Graph, Task, TaskId, build
+from spatialrun.plan.graph import Graph, build
 from spatialrun.plan.resolver import Decision, Resolver
+from spatialrun.plan.task import Task, TaskId
 from spatialrun.recipe.model import Recipe
 from spatialrun.steps.contract import Shape
 from spatialrun.store.elements import ObjectRef
@@ -77,7 +78,7 @@ class Shapes:
         self._known: dict[str, Shape | None] = {}
 
     def learn(self, sample: str, outputs: Mapping[str, ObjectRef]) -> None:
-        """Take a sample's size from its stored counts."""
+        """Take a sample's size from its stored counts, where they are among a task's outputs."""
         counts = outputs.get("layers/counts")
         if counts is not None and counts.kind == "sparse":
             n_obs, n_vars = counts.meta["shape"]
@@ -90,9 +91,23 @@ class Shapes:
             self._known[sample] = next((shape for task in tasks if (shape := _peek(task))), None)
         return self._known[sample]
 
+    def of_task(self, task: Task) -> Shape | None:
+        """Return the size of what a task works on; of a cohort step, that of all members together."""
+        if not task.members:
+            return self.of(task.id.sample)
+        shapes = [self.of(member) for member in task.members]
+        known = [shape for shape in shapes if shape is not None]
+        if len(known) < len(shapes):
+            return None
+        return Shape(
+            sum(shape.n_obs for shape in known),
+            max(shape.n_vars for shape in known),
+            sum(shape.nnz for shape in known),
+        )
+
     def memory(self, task: Task) -> int | None:
         """Return the estimate for a task; ``None`` while the sample's size is unknown."""
-        shape = self.of(task.id.sample)
+        shape = self.of_task(task)
         return None if shape is None else task.step.memory(shape, task.entry.params)
 
 

@@ -10,6 +10,7 @@ Kind = Literal[
     "new",
     "parameter",
     "input",
+    "members",
     "source",
     "version",
     "numerics",
@@ -28,11 +29,11 @@ class Reason:
     Attributes
     ----------
     kind
-        ``new`` (never done), ``parameter``, ``input`` (a slot's content), ``source`` (external files),
-        ``version`` (of the step type), ``numerics`` (a library's version), ``code`` (a plugin's), ``step``
-        (another step type under this id), ``output`` (a result is gone from the store), ``destination`` (an
-        exported file is missing or was altered), ``unread`` (external files that have not been hashed as they
-        are now).
+        ``new`` (never done), ``parameter``, ``input`` (a slot's content), ``members`` (of a cohort step: which
+        samples, or their order), ``source`` (external files), ``version`` (of the step type), ``numerics`` (a
+        library's version), ``code`` (a plugin's), ``step`` (another step type under this id), ``output`` (a
+        result is gone from the store), ``destination`` (an exported file is missing or was altered), ``unread``
+        (external files that have not been hashed as they are now).
     name
         Which parameter, slot, library, plugin ...
     old, new
@@ -53,7 +54,10 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Reason]:
     if old["version"] != new["version"]:
         reasons.append(Reason("version", new["step"], old["version"], new["version"]))
     reasons += _changes("parameter", old["params"], new["params"])
-    reasons += _changes("input", _digests(old), _digests(new))
+    if (before := old.get("members")) != (after := new.get("members")):
+        reasons.append(Reason("members", "", before, after))  # says of the inputs all that is worth saying
+    else:
+        reasons += _changes("input", _digests(old), _digests(new))
     if old["source"] != new["source"]:
         reasons.append(Reason("source", "", old["source"], new["source"]))
     reasons += _changes("numerics", old["numerics"], new["numerics"])

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from spatialrun.plan.graph import Task, TaskId
 from spatialrun.plan.identity import FINAL, action_key, identity, stages
 from spatialrun.plan.reasons import Reason, compare
+from spatialrun.plan.task import Task, TaskId
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run, TaskEntry
 from spatialrun.store.store import Store
@@ -86,7 +86,7 @@ class Resolver:
             roles = ", ".join(task.externals)
             return Decision("run", reasons=(*self._if_new(task), Reason("unread", roles)))
         inputs = {
-            i.port: known[i.producer][i.slot].digest for i in task.inputs if i.slot in known[i.producer]
+            i.port: known[i.producer][i.output].digest for i in task.inputs if i.output in known[i.producer]
         }
         task = _without_absent(task, inputs)
         now = identity(task, inputs, source)

@@ -14,7 +14,7 @@ from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Read, Site, fill
 
 if TYPE_CHECKING:
-    from spatialrun.plan.graph import Task
+    from spatialrun.plan.task import Task
 
 MOST_SAMPLES = 5
 """Samples that a message names one by one."""
@@ -36,8 +36,8 @@ class Unwritten:
     def __init__(self) -> None:
         self._cases: dict[tuple[str, str], _Case] = {}
 
-    def add(self, task: Task, missing: Sequence[Read], declared: frozenset[str]) -> None:
-        """Note what a task misses, of the slots that are declared for its sample.
+    def add(self, task: Task, sample: str, missing: Sequence[Read], declared: frozenset[str]) -> None:
+        """Note what a task misses of a sample, of the slots that are declared for that.
 
         Axes come with whatever lies along them: where something else is missing too, they are not worth a
         problem of their own.
@@ -45,17 +45,17 @@ class Unwritten:
         essential = [read for read in missing if group_of(read.slot) != "axes"]
         for read in essential or missing:
             case = self._cases.setdefault((task.id.step, read.slot), _Case(task, read, declared))
-            if task.id.sample not in case.samples:
-                case.samples.append(task.id.sample)
+            if sample not in case.samples:
+                case.samples.append(sample)
 
     def problems(self) -> Iterator[SpatialrunError]:
         """Yield one problem for every step and slot."""
         for case in self._cases.values():
-            id, slot = case.task.id, case.read.slot
+            step, slot = case.task.id.step, case.read.slot
             yield RecipeError(
                 "recipe.unwritten-read",
-                f"step {id.step} reads {slot}, which no step writes for {_listed(case.samples)}",
-                where=replace(_place(case.task, case.read), step=id.step, sample=id.sample, slot=slot),
+                f"step {step} reads {slot}, which no step writes for {_listed(case.samples)}",
+                where=replace(_place(case.task, case.read), step=step, sample=case.samples[0], slot=slot),
                 hint=_advice(case),
             )
 
@@ -93,7 +93,7 @@ def _makers(slot: str) -> Iterator[str]:
 def _place(task: Task, read: Read) -> Where:
     """Return the place of the parameter that names the slot; the step's where its default does, or none."""
     for name, entry in task.entry.entries.items():
-        template = task.step.READS.get(read.port, "")
+        template = task.step.READS.get(read.port.rpartition("/")[2], "")
         filled = (
             f"{{{name}}}" in template and fill(template.removesuffix("?"), task.entry.params) == read.slot
         )

@@ -13,7 +13,9 @@ from spatialrun.recipe.source import Mark
 from spatialrun.slots import name_of
 from spatialrun.steps.contract import Parameters, Site, Step, parameter_names
 
-_HINT = f"names of slots have letters, digits and . _ + -, no '..', no '.' first, and {LONGEST_NAME} at most"
+NAME_HINT = (
+    f"names of slots have letters, digits and . _ + -, no '..', no '.' first, and {LONGEST_NAME} at most"
+)
 
 
 def check_slots(
@@ -34,14 +36,14 @@ def check_slots(
         value = getattr(params, name, None)
         if isinstance(value, str) and not is_within_group(value):
             mark = entries[name].value.mark if name in entries else at
-            problems.add("recipe.bad-name", _what(value), mark, hint=_HINT, step=step_id)
+            problems.add("recipe.bad-name", _what(value), mark, hint=NAME_HINT, step=step_id)
     said: dict[Mark, str] = {}
     for slot in _written(step, params, step_id):
         if not is_slot_name(name_of(slot)):
             chosen = misnamed(slot, entries)
             said.setdefault(chosen.mark if chosen else at, chosen.text if chosen else name_of(slot))
     for mark, text in said.items():
-        problems.add("recipe.bad-name", _what(text), mark, hint=_HINT, step=step_id)
+        problems.add("recipe.bad-name", _what(text), mark, hint=NAME_HINT, step=step_id)
 
 
 def misnamed(slot: str, entries: Mapping[str, Entry]) -> ScalarNode | None:

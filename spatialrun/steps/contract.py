@@ -1,10 +1,11 @@
 """The contract between a step type and the engine.
 
 A step type is a class derived from :class:`Step` (one action), :class:`StagedStep` (a cached set-up, then
-the result) or :class:`StreamingStep` (a set-up, many resumable blocks, then the result). It declares its
+the result), :class:`StreamingStep` (a set-up, many resumable blocks, then the result) or :class:`CohortStep`
+(one action on several samples together). It declares its
 parameters, the slots it reads and writes, and how much memory it needs; it computes from lazy inputs and
-returns plain values. It never opens the store, never prints, and never sees a sample's name, a path of the
-store or a thread count that could change its result.
+returns plain values. It never opens the store, never prints, and never sees a path of the store or a thread
+count that could change its result; of the samples' names only a cohort step knows.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from spatialrun.values import FileBytes, Value
 
 __all__ = [
     "Block",
+    "CohortStep",
     "Context",
     "Element",
     "FileBytes",
@@ -225,6 +227,7 @@ class Step(ABC):
     version: ClassVar[int] = 1
     Params: ClassVar[type[Parameters]]
     scope: ClassVar[Literal["sample", "cohort"]] = "sample"
+    """``cohort`` for a :class:`CohortStep`, and for no other."""
     resource: ClassVar[Literal["cpu", "gpu"]] = "cpu"
     determinism: ClassVar[Literal["bitwise", "seeded", "external"]] = "bitwise"
     distributions: ClassVar[tuple[str, ...]] = ()
@@ -240,15 +243,12 @@ class Step(ABC):
     def reads(self, params: Any, site: Site) -> Sequence[Read]:
         """Return the slots it reads; override where they depend on more than templates can say."""
         del site
-        return [
-            Read(port, fill(template.removesuffix("?"), params), optional=template.endswith("?"))
-            for port, template in self.READS.items()
-        ]
+        return _reads(self.READS, params)
 
     def writes(self, params: Any, site: Site) -> Sequence[Write]:
         """Return the slots it writes; override where they depend on files (readers)."""
         del site
-        return [Write(port, fill(template, params)) for port, template in self.WRITES.items()]
+        return _writes(self.WRITES, params)
 
     def externals(self, params: Any, site: Site) -> Mapping[str, Path]:
         """Return the files outside the store that it reads, by role: their content enters the key.
@@ -326,11 +326,76 @@ class StreamingStep(StagedStep):
         """Compute one block; arrays have the genes of the block along their first axis."""
 
 
+class CohortStep(Step):
+    """A step on all of its samples together: one task, which may write slots of each of them and of the cohort.
+
+    ``reads`` and ``writes`` are asked once for every member, with the member's own site; ``cohort_reads`` and
+    ``cohort_writes`` once, for the slots of the reserved sample ``_cohort`` (tables and figures of all members
+    together). The members' names and their order enter the key: what is made may depend on both. So a renamed
+    sample, or one more, makes the step run again.
+
+    Memory is estimated for one sample with the spots and the non-zeros of all members, and as many genes as the
+    largest.
+    """
+
+    scope = "cohort"
+
+    COHORT_READS: ClassVar[Mapping[str, str]] = {}
+    """As ``READS``, for slots of ``_cohort``."""
+    COHORT_WRITES: ClassVar[Mapping[str, str]] = {}
+    """As ``WRITES``, for slots of ``_cohort``."""
+
+    def cohort_reads(self, params: Any, site: Site) -> Sequence[Read]:
+        """Return the slots of ``_cohort`` that it reads."""
+        del site
+        return _reads(self.COHORT_READS, params)
+
+    def cohort_writes(self, params: Any, site: Site) -> Sequence[Write]:
+        """Return the slots of ``_cohort`` that it writes."""
+        del site
+        return _writes(self.COHORT_WRITES, params)
+
+    @abstractmethod
+    def run_cohort(
+        self, inputs: Mapping[str, Inputs], params: Any, context: Context
+    ) -> Mapping[str, Outputs]:
+        """Compute every output of every member.
+
+        Parameters
+        ----------
+        inputs
+            The members' inputs by the name of the sample, in the recipe's order; ``_cohort`` comes last where
+            the step reads slots of the cohort, and is absent otherwise.
+        params, context
+            As for :meth:`Step.run`.
+
+        Returns
+        -------
+        Mapping
+            Outputs (port to value) by sample; those of the cohort itself under ``_cohort``.
+        """
+
+    def run(self, inputs: Inputs, params: Any, context: Context) -> Outputs:
+        """Not used: the engine calls :meth:`run_cohort`."""
+        raise TypeError(f"{self.name} runs on a cohort")
+
+
 def implicit_reads(writes: Sequence[Write]) -> list[Read]:
     """Return the axes that outputs lie along, as reads (unless the step writes the axes itself)."""
     own = {write.slot for write in writes}
     axes = dict.fromkeys(axis for write in writes for axis in axes_of(write.slot))
     return [Read(axis, axis) for axis in axes if axis not in own]
+
+
+def _reads(templates: Mapping[str, str], params: Parameters) -> list[Read]:
+    return [
+        Read(port, fill(template.removesuffix("?"), params), optional=template.endswith("?"))
+        for port, template in templates.items()
+    ]
+
+
+def _writes(templates: Mapping[str, str], params: Parameters) -> list[Write]:
+    return [Write(port, fill(template, params)) for port, template in templates.items()]
 
 
 def fill(template: str, params: Parameters) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from spatialrun.errors import StoreError, Where
+from spatialrun.slots import locate
 from spatialrun.store.backend import Backend
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.tombstones import Tombstones
@@ -22,7 +24,7 @@ class TaskEntry:
     Attributes
     ----------
     step, sample, uses
-        Which step on which sample, and its type.
+        Which step on which sample (``_cohort``: on all of its samples together), and its type.
     status
         ``done``, ``cached``, ``failed`` or ``skipped``.
     key
@@ -30,7 +32,8 @@ class TaskEntry:
     identity
         What the key was made from; the next plan compares it to say why a task runs.
     outputs
-        Slot to object.
+        Slot to object. What a task on the cohort writes for its members stands under the slots' addresses,
+        ``p2-t5:obs/integrated``; :meth:`places` takes them apart.
     facts
         Wall time, peak memory, log, error: whatever is worth showing.
     """
@@ -43,6 +46,11 @@ class TaskEntry:
     identity: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, ObjectRef] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def places(self) -> Iterator[tuple[str, str, ObjectRef]]:
+        """Yield sample, slot and object of every output."""
+        for name, ref in self.outputs.items():
+            yield *locate(name, seen_from=self.sample), ref
 
 
 @dataclass(frozen=True)
@@ -78,10 +86,15 @@ class Run:
 
     def slots(self, sample: str) -> dict[str, ObjectRef]:
         """Return a sample's slots, those written later last."""
-        slots: dict[str, ObjectRef] = {}
+        return dict(self._slots.get(sample, {}))
+
+    @cached_property
+    def _slots(self) -> Mapping[str, dict[str, ObjectRef]]:
+        """The slots of every sample, gathered in one pass: runs of many samples are asked for each of them."""
+        slots: dict[str, dict[str, ObjectRef]] = {}
         for task in self.tasks.values():
-            if task.sample == sample:
-                slots.update(task.outputs)
+            for sample, slot, ref in task.places():
+                slots.setdefault(sample, {})[slot] = ref
         return slots
 
     def to_bytes(self) -> bytes:

@@ -19,8 +19,8 @@ from spatialrun.cli.render_step import type_words
 from spatialrun.cli.render_table import cell
 from spatialrun.errors import DataError, Where
 from spatialrun.execute.events import Event
-from spatialrun.plan.graph import TaskId
 from spatialrun.plan.reasons import Reason
+from spatialrun.plan.task import TaskId
 
 
 def printed(*things, width=80):

@@ -21,6 +21,7 @@ SPEC = TaskSpec(
     stage_keys={"setup": "11ee"},
     inputs={"counts": {"digest": "d", "path": "data/x/counts", "kind": "sparse", "meta": {"shape": [2, 3]}}},
     writes=("pval",),
+    members=(),
     source=None,
     externals={},
     destination=None,

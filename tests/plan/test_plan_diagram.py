@@ -9,8 +9,8 @@ import pytest
 from lab import Lab
 
 from spatialrun.plan.diagram import dot, mermaid
-from spatialrun.plan.graph import TaskId
 from spatialrun.plan.plan import Plan
+from spatialrun.plan.task import TaskId
 
 EDGES = [("read", "log"), ("read", "svg"), ("read", "chosen"), ("svg", "chosen")]
 

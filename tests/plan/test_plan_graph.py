@@ -8,7 +8,7 @@ from lab import Lab
 
 from spatialrun.api import load
 from spatialrun.errors import RecipeErrors, SpatialrunError
-from spatialrun.plan.graph import Input, TaskId
+from spatialrun.plan.task import Input, TaskId
 
 
 def problems(lab: Lab) -> list[SpatialrunError]:
@@ -28,8 +28,11 @@ def test_reads_are_joined_to_writes(lab):
     tasks = lab.load().graph.tasks
     svg, read = TaskId("svg", "a"), TaskId("read", "a")
     assert list(tasks) == [read, TaskId("log", "a"), svg, TaskId("chosen", "a")]
-    assert Input("counts", "layers/counts", read) in tasks[svg].inputs
-    assert Input("spatialde.svg", "var/spatialde.svg", svg) in tasks[TaskId("chosen", "a")].inputs
+    assert Input("counts", "layers/counts", read, "layers/counts") in tasks[svg].inputs
+    assert (
+        Input("spatialde.svg", "var/spatialde.svg", svg, "var/spatialde.svg")
+        in tasks[TaskId("chosen", "a")].inputs
+    )
     assert tasks[svg].upstream == (read,)
 
 
@@ -183,3 +186,11 @@ def test_all_problems_of_file_and_graph_are_said_together_in_the_order_of_the_fi
 def test_steps_at_fault_do_not_make_their_readers_faulty(lab):
     lab.edit("uses: svg.spatialde", "uses: svg.spatialed")
     assert [p.code for p in problems(lab)] == ["recipe.unknown-step"]
+
+
+def test_a_name_that_only_a_file_makes_complete_is_refused_where_it_is_chosen(lab):
+    lab.root.mkdir()
+    (lab.root / "labels.csv").write_text("barcode,label\nx,y\n")
+    lab.steps += "  - {id: labels, uses: annotate.obs, with: {table: labels.csv, prefix: '../../up.'}}\n"
+    found = [said(problem) for problem in problems(lab)]
+    assert found == [("recipe.bad-name", "'../../up.'}}")]

@@ -7,8 +7,8 @@ import pytest
 from lab import Lab
 
 from spatialrun.plan import identity as identities
-from spatialrun.plan.graph import Task, TaskId
 from spatialrun.plan.identity import action_key, identity, stages
+from spatialrun.plan.task import Task, TaskId
 
 IDENTITY = {
     "schema": 1,

@@ -6,9 +6,9 @@ import shutil
 import pytest
 from lab import Lab, digests, entry
 
-from spatialrun.plan.graph import TaskId
 from spatialrun.plan.reasons import Reason, compare
 from spatialrun.plan.resolver import Decision
+from spatialrun.plan.task import TaskId
 from spatialrun.store import sources
 from spatialrun.store.store import open_store
 

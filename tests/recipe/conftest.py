@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from spatialrun.errors import RecipeErrors, SpatialrunError
 from spatialrun.recipe import Recipe, loads
-from spatialrun.steps.contract import Parameters, Step, Write, parameter
+from spatialrun.steps.contract import CohortStep, Parameters, Step, Write, parameter
 
 
 class Idle(Step):
@@ -65,14 +65,16 @@ class ReadTable(Idle):
         seed: int = parameter(0, "Seed.")
 
 
-class Integrate(Idle):
+class Integrate(CohortStep):
     """Share domains."""
 
     name = "integrate.spagcn"
-    scope = "cohort"
 
     class Params(Parameters):
         resolution: float = parameter(1.0, "Resolution.")
+
+    def run_cohort(self, inputs: Any, params: Any, context: Any) -> dict[str, Any]:
+        return {}
 
 
 class Leiden(Idle):

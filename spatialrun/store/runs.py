@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -160,8 +160,11 @@ class Runs:
 
     def names(self) -> Iterator[str]:
         """Yield the ids of all runs, oldest first; what an interrupted ``apply`` left is no run."""
+        exists: Callable[[str], bool] = self._backend.exists
+        if self._backend.remote:  # one listing, where a look at each would be a request
+            exists = frozenset(self._backend.sizes("runs")).__contains__
         for name in self._backend.list("runs"):
-            if self._backend.exists(_manifest(name)):
+            if exists(_manifest(name)):
                 yield name
 
     def latest(self) -> Run | None:

@@ -30,6 +30,14 @@ def test_an_experiment_is_printed_from_its_manifest(server, store):
     assert len(requests) == 3
 
 
+def test_runs_are_listed_without_a_look_at_each(server, store):
+    for number in range(20):
+        make_run(store, {"a": {"x": np.arange(2)}}, id=f"run-{number:02}")
+    with server.counted() as requests:
+        assert len(list(store.runs.names())) == 21
+    assert len(requests) == 2
+
+
 def test_a_sample_is_read_without_a_view(experiment, store):
     adata = experiment["a"]
     np.testing.assert_array_equal(

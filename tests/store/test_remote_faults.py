@@ -157,6 +157,13 @@ def test_a_failing_store_ends_a_run_with_its_error(server, cloud, monkeypatch):
     assert caught.value.code == "store.unreachable"
 
 
+def test_workers_in_other_processes_reach_the_bucket(server, cloud, sections):
+    cloud.samples |= {"b": sections["b"]}
+    outcome = cloud.apply(jobs=2)
+    assert codes(outcome.errors) == []
+    verified(open_store(cloud.url), outcome.run)
+
+
 def with_faults(server, cloud, local, seed):
     server.trouble = Trouble(0.15, seed)
     outcome = cloud.apply()

@@ -17,11 +17,8 @@ def structured(n_spots: int, n_genes: int) -> csr_matrix:
     return csr_matrix(rng.poisson(mean).astype(np.float32))
 
 
-@pytest.mark.parametrize("shape", [(300, 120), (120, 300), (40, 30)])
-@pytest.mark.parametrize("largest_gram", [6000, 10])
-def test_against_a_dense_decomposition(shape, largest_gram, monkeypatch):
-    """By products of genes, of spots, and without either."""
-    monkeypatch.setattr(pca, "LARGEST_GRAM", largest_gram)
+@pytest.mark.parametrize("shape", [(300, 120), (120, 300), (40, 30), (40, 900)])
+def test_against_a_dense_decomposition(shape):
     X = structured(*shape)
     centred = X.toarray() - X.toarray().mean(axis=0)
     U, s, _ = np.linalg.svd(centred, full_matrices=False)

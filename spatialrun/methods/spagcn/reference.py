@@ -1,0 +1,101 @@
+"""The reference's search: Leiden starts at a resolution that is moved until the number of domains is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatialrun.methods.spagcn.network import Ints, Training, train
+
+Array = NDArray[np.float64]
+Log = Callable[[str], None]
+
+SEARCH_EPOCHS = 20
+MOST_FITS = 10
+N_NEIGHBORS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Where the search begins, and the training of each fit."""
+
+    n_clusters: int
+    res_start: float
+    res_step: float
+    lr: float
+    max_epochs: int
+    tol: float
+    seed: int
+
+
+def fit_by_resolution(H: Array, search: Search, log: Log) -> Ints:
+    """Labels (N,) of the last fit; of how many domains is not promised.
+
+    Every fit starts anew from random weights, uniform in ±1/sqrt(C): the seed's, so the same for all fits.
+
+    Parameters
+    ----------
+    H
+        (N, C) aggregated expression.
+    search
+        See `Search`.
+    log
+        Takes lines of text.
+
+    Notes
+    -----
+    The reference's ``search_res`` and ``train``: steps towards the number asked for, halved when it is overshot,
+    at most ten fits of 20 epochs; then one of ``max_epochs`` at the resolution reached.
+    """
+    log(f"search_res starting at res = {search.res_start:.2f}, step = {search.res_step:.2f}.")
+    resolution, step = search.res_start, search.res_step
+    found = _n_found(_fit(H, resolution, SEARCH_EPOCHS, search))
+    for _ in range(MOST_FITS):
+        if found == search.n_clusters:
+            break
+        direction = 1 if found < search.n_clusters else -1
+        tried = resolution + step * direction
+        fitted = _fit(H, tried, SEARCH_EPOCHS, search)
+        found_there = _n_found(fitted)
+        log(f"res = {tried:.2f}, n_clusters = {found_there}.")
+        if found_there == search.n_clusters or (found_there < search.n_clusters) == (direction == 1):
+            resolution, found = tried, found_there
+        else:
+            step /= 2
+    final = _fit(H, resolution, search.max_epochs, search)
+    log(f"{final.message}.")
+    return final.labels
+
+
+def _n_found(training: Training) -> int:
+    return len(np.unique(training.labels))
+
+
+def _fit(H: Array, resolution: float, max_epochs: int, search: Search) -> Training:
+    rng = np.random.default_rng(search.seed)
+    C = H.shape[1]
+    W, b = rng.uniform(-1, 1, (C, C)) / np.sqrt(C), rng.uniform(-1, 1, C) / np.sqrt(C)
+    start = leiden(H @ W + b, resolution, search.seed)
+    return train(H, W, b, start, lr=search.lr, max_epochs=max_epochs, tol=search.tol)
+
+
+def leiden(Z: Array, resolution: float, seed: int) -> Ints:
+    """Leiden communities (N,) of the graph of the 10 nearest in Z (N, C), as scanpy makes both."""
+    import anndata
+    import scanpy
+
+    sample = anndata.AnnData(Z.astype(np.float32))
+    scanpy.pp.neighbors(sample, n_neighbors=N_NEIGHBORS, use_rep="X", random_state=seed)
+    scanpy.tl.leiden(
+        sample,
+        resolution=max(resolution, 0.0),
+        random_state=seed,
+        flavor="igraph",
+        n_iterations=-1,
+        directed=False,
+    )
+    labels: Ints = sample.obs["leiden"].cat.codes.to_numpy(np.int32)
+    return labels

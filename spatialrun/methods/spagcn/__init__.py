@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spatialrun.methods.spagcn.combination import Metagene, metagene
     from spatialrun.methods.spagcn.histology import histology_coordinate
-    from spatialrun.methods.spagcn.markers import Filters, markers
-    from spatialrun.methods.spagcn.metagene import Metagene, metagene
+    from spatialrun.methods.spagcn.marker_tables import Filters, markers
     from spatialrun.methods.spagcn.model import Options, domains, integrate
     from spatialrun.methods.spagcn.surroundings import Surroundings
 
@@ -30,15 +30,15 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Filters": "markers",
-    "Metagene": "metagene",
+    "Filters": "marker_tables",
+    "Metagene": "combination",
     "Options": "model",
     "Surroundings": "surroundings",
     "domains": "model",
     "histology_coordinate": "histology",
     "integrate": "model",
-    "markers": "markers",
-    "metagene": "metagene",
+    "markers": "marker_tables",
+    "metagene": "combination",
 }
 
 

@@ -51,7 +51,7 @@ def search_radius(places: Array, target: NDArray[np.bool_], options: Surrounding
     domain, tree = cKDTree(places[target]), cKDTree(places)
 
     def mean_count(radius: float) -> float:
-        return float(domain.count_neighbors(tree, radius)) / domain.n
+        return float(domain.count_neighbors(tree, radius) / domain.n)
 
     low, high = _bracket(places, options.radius_quantiles)
     while mean_count(high) < min(options.num_min, tree.n):

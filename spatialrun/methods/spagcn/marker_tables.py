@@ -81,10 +81,10 @@ def markers(
 
     Returns
     -------
-    Domain to table, in the order of the categories that occur. Columns ``gene``, ``pct.in``, ``pct.out``, ``ratio``
-    (of the two), ``mean.in``, ``mean.out``, ``fc``, ``p``, ``q`` (over all genes), ``log10.q`` (its negative
-    logarithm) and ``neighbours`` (comma separated), sorted by ``fc``. Empty where nothing passes the filters, or
-    there is nothing to compare with.
+    Domain to table, in the order of the categories that occur. Columns ``gene``, ``pct.in``, ``pct.out``,
+    ``ratio`` (of the two), ``mean.in``, ``mean.out``, ``fc``, ``p``, ``q`` (over all genes), ``log10.q`` (its
+    negative logarithm) and ``neighbours`` (comma separated), sorted by ``fc``. Empty where nothing passes the
+    filters, or there is nothing to compare with.
 
     Raises
     ------

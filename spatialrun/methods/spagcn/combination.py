@@ -46,9 +46,9 @@ def metagene(
 ) -> Metagene:
     """Add and subtract genes until few spots outside of a domain reach its mean.
 
-    Each round compares the domain with the other spots above the domain's mean: the gene that ranks highest in the
-    domain is added, the one that ranks lowest subtracted. A round is taken back, and ends the search, when the
-    spots outside grow in number or the difference of means falls.
+    Each round compares the domain with the other spots above the domain's mean: the gene that ranks highest in
+    the domain is added, the one that ranks lowest subtracted. A round is taken back, and ends the search, when
+    the spots outside grow in number or the difference of means falls.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _start(lognorm: csc_matrix, names: pd.Index, inside: Bools, gene: str | None
         raise DataError(
             "data.values", f"there is no gene {gene!r}", hint="Take a gene of the markers' table."
         )
-    return int(names.get_loc(gene))
+    return int(np.flatnonzero(names == gene)[0])
 
 
 def _column(lognorm: csc_matrix, gene: int) -> Array:

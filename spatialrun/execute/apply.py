@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from spatialrun.plan.plan import Shapes
 from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.slots import group_of
+from spatialrun.store.attempts import attempt_of
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run, TaskEntry
 from spatialrun.store.store import Store
@@ -126,6 +128,9 @@ class _Application:
         self.errors: list[SpatialrunError] = []
         self.running: dict[Future[TaskResult], tuple[Task, Decision, int]] = {}
         self.queue: list[tuple[Task, Decision]] = []
+        self.begun: set[TaskId] = set()
+        self.mended: Counter[TaskId] = Counter()
+        self.waiting: dict[TaskId, list[TaskId]] = {}
         self.executor: Executor | None = None
         self.ready = [task.id for task in graph.tasks.values() if not task.upstream]
 
@@ -162,6 +167,7 @@ class _Application:
                     self._settle(task, decision, future.result())
 
     def _decide(self, task: Task) -> None:
+        self.begun.add(task.id)
         try:
             decision = self.resolver.decide(task, self.known)
         except StoreError:
@@ -257,7 +263,9 @@ class _Application:
 
     def _settle(self, task: Task, decision: Decision, result: TaskResult) -> None:
         if result.error is not None:
-            self._fail(task, decision, error_from_json(result.error), result.facts)
+            error = error_from_json(result.error)
+            if not self._mend(task, error):
+                self._fail(task, decision, error, result.facts)
             return
         refs = {port: ObjectRef.from_json(ref) for port, ref in result.outputs.items()}
         if not self.reliance.on(refs.values()):  # another's results, which are being deleted
@@ -269,6 +277,27 @@ class _Application:
         self._record(task, decision, "done", outputs, result.facts)
         facts = {name: result.facts.get(name) for name in ("wall_s", "peak_rss")}
         self._tell("task-done", task.id, **facts)
+
+    def _mend(self, task: Task, error: SpatialrunError) -> bool:
+        """Where a task met a damaged object, drop that, have it computed anew, and then the task again."""
+        path = (error.where.file or "").removeprefix(f"{self.store.url}/")
+        if error.code != "store.corrupt" or not path.startswith("data/"):
+            return False
+        self.mended[task.id] += 1
+        if self.mended[task.id] > MOST_MENDED:
+            return False  # it is not the object: the disk, or the step
+        self._tell("task-warning", task.id, line=f"{error.what}: it is dropped, and computed anew")
+        self.store.drop(path)
+        attempt = attempt_of(path)
+        maker = next((id for id, outputs in self.known.items() if _holds(outputs, attempt)), None)
+        if maker is None:  # it was made in a stage of the task's own, or has been made anew by now
+            self.ready.append(task.id)
+        else:
+            if maker not in self.waiting:
+                maker_task = self.graph.tasks[maker]
+                self.queue.append((maker_task, self.resolver.decide_anew(maker_task, self.known)))
+            self.waiting.setdefault(maker, []).append(task.id)
+        return True
 
     def _record(
         self,
@@ -284,8 +313,10 @@ class _Application:
         self.entries[id] = TaskEntry(
             id.step, id.sample, task.entry.uses, status, decision.key, decision.identity, outputs, facts
         )
+        self.ready += self.waiting.pop(id, ())
         for follower in self.downstream[id]:
-            if all(up in self.known for up in self.graph.tasks[follower].upstream):
+            upstream = self.graph.tasks[follower].upstream
+            if follower not in self.begun and all(up in self.known for up in upstream):
                 self.ready.append(follower)
 
     def _fail(
@@ -385,6 +416,14 @@ class _Application:
         self.reliance.tell(total=len(self.graph.tasks), ended=len(self.entries), running=running)
         step, sample = id or ("", "")
         self.listener(Event(kind, step, sample, data))
+
+
+MOST_MENDED = 3
+"""How often a task is tried again because an object that it reads is damaged."""
+
+
+def _holds(outputs: Mapping[str, ObjectRef], attempt: str) -> bool:
+    return any(ref.path and attempt_of(ref.path) == attempt for ref in outputs.values())
 
 
 _STATUSES = ("done", "cached", "failed", "skipped")

@@ -12,6 +12,7 @@ from time import time
 from typing import Any
 
 from spatialrun.errors import StoreError
+from spatialrun.store.attempts import attempt_of
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.intents import Intent
 from spatialrun.store.runs import Run
@@ -90,4 +91,4 @@ class Reliance:
 
 
 def _attempts(outputs: Iterable[ObjectRef]) -> Iterable[str]:
-    return (ref.path.split("/")[1] for ref in outputs if ref.path)
+    return (attempt_of(ref.path) for ref in outputs if ref.path)

@@ -130,6 +130,11 @@ class Attempt:
         return self._folders[path]
 
 
+def attempt_of(path: str) -> str:
+    """Return the attempt that an object lies in."""
+    return path.split("/")[1]
+
+
 def _files_under(root: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(root):
         for name in sorted(names):

@@ -242,7 +242,7 @@ class StoredElement:
         return StoreError(
             "store.corrupt",
             f"the object {self.ref.path} {what}",
-            where=Where(file=self._backend.url),
+            where=Where(file=f"{self._backend.url}/{self.ref.path}"),
             hint=f"remove it and apply again, which computes it anew: {self._backend.removal(self.ref.path)}",
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from spatialrun.store.actions import ActionRecord
+from spatialrun.store.attempts import attempt_of
 from spatialrun.store.intents import owner_of
 from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
@@ -80,9 +81,7 @@ class Roots:
 
 def held_by(run: Run, record: Callable[[str], ActionRecord | None]) -> frozenset[str]:
     """Return the attempts that a run holds: of its objects, and of the stages that they were made from."""
-    held = {
-        ref.path.split("/")[1] for task in run.tasks.values() for ref in task.outputs.values() if ref.path
-    }
+    held = {attempt_of(ref.path) for task in run.tasks.values() for ref in task.outputs.values() if ref.path}
     for key in {task.key for task in run.tasks.values() if task.key}:
         final = record(key)
         if final is not None:

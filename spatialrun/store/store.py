@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 
 from spatialrun.errors import StoreError, Where
 from spatialrun.store.actions import ActionCache
-from spatialrun.store.attempts import Attempt
+from spatialrun.store.attempts import Attempt, attempt_of
 from spatialrun.store.backend import Backend, guarded
 from spatialrun.store.elements import ObjectRef, StoredElement
 from spatialrun.store.findings import Findings
@@ -59,7 +59,7 @@ class Store:
 
         The action's record stays. It no longer counts, as its objects are gone, until it is replaced.
         """
-        self.backend.delete("/".join(path.split("/")[:2]))
+        self.backend.delete(f"data/{attempt_of(path)}")
 
 
 def open_store(url: str | Path) -> Store:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from spatialrun.errors import StoreError
 from spatialrun.store.actions import record_path
-from spatialrun.store.attempts import MANIFEST
+from spatialrun.store.attempts import MANIFEST, attempt_of
 from spatialrun.store.digests import folder_digest, key_digest, value_digest
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.findings import Finding
@@ -67,7 +67,7 @@ class Verification:
     @property
     def damaged(self) -> tuple[str, ...]:
         """The attempts that hold a fault."""
-        attempts = (fault.path.split("/")[1] for fault in self.faults if fault.path.startswith("data/"))
+        attempts = (attempt_of(fault.path) for fault in self.faults if fault.path.startswith("data/"))
         return tuple(dict.fromkeys(attempts))
 
     def to_json(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class _Verifier:
             objects |= {ref.path: ref for ref in self._record(key).values() if ref.path}
         attempts: dict[str, list[ObjectRef]] = {}
         for ref in objects.values():
-            attempts.setdefault(ref.path.split("/")[1], []).append(ref)
+            attempts.setdefault(attempt_of(ref.path), []).append(ref)
         for number, (attempt, refs) in enumerate(sorted(attempts.items()), start=1):
             self._attempt(attempt, refs)
             progress(number, len(attempts))

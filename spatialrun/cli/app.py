@@ -14,6 +14,7 @@ import typer
 from spatialrun.cli import (
     apply,
     check,
+    diff,
     exits,
     gc,
     init,
@@ -42,7 +43,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     RUN: (apply.apply, plan.plan, check.check),
     LOOK: (show.show, table.table, log.log),
     WRITE: (init.init, steps.steps, schema.schema),
-    KEEP: (runs.runs, status.status, verify.verify, gc.gc),
+    KEEP: (runs.runs, status.status, diff.diff, verify.verify, gc.gc),
 }
 for panel, commands in COMMANDS.items():
     for command in commands:

@@ -103,3 +103,21 @@ def test_some_tasks_are_computed_anew(call, own):
     again = [line for line in result.lines if line.startswith("computed anew")]
     assert len(again) == 2
     assert all(line.endswith("the same results") for line in again)
+
+
+def test_two_runs_are_compared(call, write):
+    recipe = write()
+    call("apply", recipe, "-q", "-j", 1)
+    recipe = write(("uses: normalize.log", "uses: normalize.log\n    with: {target_sum: 50}"))
+    call("apply", recipe, "-q", "-j", 1)
+    store = recipe.parent / "store"
+    old, new = open_store(store).runs.names()
+    result = call("diff", store, old, new)
+    assert result.code == 0
+    assert "+    with: {target_sum: 50}" in result.out
+    assert "-> 50" in result.out
+    assert "layers/lognorm" in result.out
+    data = json.loads(call("diff", store, old, new, "--json").out)
+    assert {change["slot"] for change in data["slots"]} == {"layers/norm", "layers/lognorm"}
+    assert call("diff", store, old, old).out == "the runs are the same\n"
+    assert call("diff", store, old, "never").code == 4

@@ -15,6 +15,7 @@ from spatialrun.cli import (
     apply,
     check,
     diff,
+    doctor,
     exits,
     gc,
     init,
@@ -43,7 +44,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     RUN: (apply.apply, plan.plan, check.check),
     LOOK: (show.show, table.table, log.log),
     WRITE: (init.init, steps.steps, schema.schema),
-    KEEP: (runs.runs, status.status, diff.diff, verify.verify, gc.gc),
+    KEEP: (runs.runs, status.status, diff.diff, verify.verify, gc.gc, doctor.doctor),
 }
 for panel, commands in COMMANDS.items():
     for command in commands:

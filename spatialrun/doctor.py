@@ -1,0 +1,162 @@
+"""A check-up: what is installed, what the machine has, and whether a store does what commits need."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from spatialrun.errors import SpatialrunError
+from spatialrun.execute.memory import default_budget
+from spatialrun.store.store import Store
+from spatialrun.version import __version__
+
+Verdict = Literal["ok", "absent", "warning", "fault"]
+EXTRAS = {"dask": "distributed", "cloud": "obstore", "image": "scikit-image", "deepst": "torch"}
+"""Extra to the distribution by which it is known to be installed."""
+MOST_SKEW = 300.0
+"""Seconds by which the clocks of this machine and of a store may differ."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    group
+        ``installed``, ``machine`` or ``store``.
+    name, found
+        What, and what was found.
+    verdict
+        ``fault`` where spatialrun cannot work so.
+    """
+
+    group: str
+    name: str
+    found: str
+    verdict: Verdict = "ok"
+
+
+def examine(store: Store | None = None) -> tuple[Check, ...]:
+    """Look at the installation, the machine, and a store, in which nothing is left."""
+    return (*_installed(), *_machine(), *(_store(store) if store is not None else ()))
+
+
+def _installed() -> Iterator[Check]:
+    yield Check("installed", "spatialrun", __version__)
+    yield Check("installed", "python", platform.python_version())
+    with suppress(PackageNotFoundError):
+        for line in requires("spatialrun") or ():
+            if ";" not in line:
+                yield _distribution(_name(line), "fault")
+    for extra, name in EXTRAS.items():
+        check = _distribution(name, "absent")
+        hint = "" if check.verdict == "ok" else f" (pip install 'spatialrun[{extra}]')"
+        yield Check("installed", f"{extra}: {name}", check.found + hint, check.verdict)
+
+
+def _distribution(name: str, missing: Verdict) -> Check:
+    try:
+        return Check("installed", name, version(name))
+    except PackageNotFoundError:
+        return Check("installed", name, "not installed", missing)
+
+
+def _name(requirement: str) -> str:
+    """Return the name of ``dask[array]>=2025.1``."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+
+
+def _machine() -> Iterator[Check]:
+    yield Check("machine", "system", f"{platform.system()} {platform.release()}, {platform.machine()}")
+    yield Check("machine", "cores", str(os.cpu_count() or 1))
+    threads = {name: os.environ[name] for name in _THREADS if name in os.environ}
+    said = ", ".join(f"{name}={value}" for name, value in threads.items())
+    yield Check("machine", "threads", said or "not limited by the environment")
+    yield Check("machine", "memory", f"{default_budget() / 1e9:.1f} GB for a run, unless told otherwise")
+    yield _devices()
+    yield _writable("kernels", Path(os.environ.get("NUMBA_CACHE_DIR") or Path(__file__).parent))
+    yield _writable("temporary files", Path(tempfile.gettempdir()))
+
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def _devices() -> Check:
+    """Ask torch for devices, where it is installed: importing it takes seconds."""
+    if find_spec("torch") is None:
+        return Check("machine", "devices", "cpu (torch is not installed)")
+    torch = import_module("torch")
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return Check("machine", "devices", ", ".join(["cpu", *names]))
+
+
+def _writable(name: str, folder: Path) -> Check:
+    if os.access(folder, os.W_OK):
+        return Check("machine", name, f"{folder} can be written")
+    return Check("machine", name, f"{folder} cannot be written: compiled anew in each process", "warning")
+
+
+def _store(store: Store) -> Iterator[Check]:
+    yield Check("store", "place", store.url)
+    probe = f"partial/probe-{uuid.uuid4().hex}"
+    backend = store.backend
+    try:
+        before = time.time()
+        first, second = backend.create(probe, b"1"), backend.create(probe, b"2")
+        yield Check("store", "writing", "can be written")
+        sound = (
+            first and not second and backend.swap(probe, b"1", b"3") and not backend.swap(probe, b"1", b"4")
+        )
+        said = "of two writers one is first" if sound else "two writers may both believe to be first"
+        yield Check("store", "conditional writes", said, "ok" if sound else "fault")
+        written = next(facts.modified for facts in backend.walk("partial") if facts.path == probe)
+        yield _clock(written - before)
+        if not backend.remote:
+            yield _links(store, probe)
+    except SpatialrunError as error:
+        yield Check("store", "writing", error.what, "fault")
+    finally:
+        with suppress(SpatialrunError):
+            backend.delete(probe)
+    last = store.runs.latest()
+    yield Check("store", "last run", f"{last.id}: {last.status}" if last else "none yet")
+
+
+def _clock(skew: float) -> Check:
+    if abs(skew) > MOST_SKEW:
+        said = f"differs from the store's by {skew:.0f} s: ages, and with them gc's grace, are not what they seem"
+        return Check("store", "clock", said, "warning")
+    return Check("store", "clock", "agrees with the store's")
+
+
+def _links(store: Store, probe: str) -> Check:
+    """Whether two names of one file are one file here."""
+    backend, other = store.backend, f"{probe}.link"
+    try:
+        backend.link(probe, other)
+        one, two = (backend.local(path).stat().st_ino for path in (probe, other))
+    finally:
+        backend.delete(other)
+    if one == two:
+        return Check("store", "hard links", "views take no room of their own")
+    return Check("store", "hard links", "none here: views are copies", "warning")
+
+
+def is_sound(checks: tuple[Check, ...]) -> bool:
+    """Whether nothing stands in the way of a run."""
+    return all(check.verdict != "fault" for check in checks)

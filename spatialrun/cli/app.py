@@ -17,6 +17,7 @@ from spatialrun.cli import (
     diff,
     doctor,
     exits,
+    export_run,
     gc,
     init,
     log,
@@ -42,7 +43,7 @@ app = typer.Typer(
 RUN, LOOK, WRITE, KEEP = "Run a recipe", "Look at results", "Write a recipe", "Look after a store"
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     RUN: (apply.apply, plan.plan, check.check),
-    LOOK: (show.show, table.table, log.log),
+    LOOK: (show.show, table.table, log.log, export_run.export_run),
     WRITE: (init.init, steps.steps, schema.schema),
     KEEP: (runs.runs, status.status, diff.diff, verify.verify, gc.gc, doctor.doctor),
 }

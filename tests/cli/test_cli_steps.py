@@ -11,7 +11,7 @@ from spatialrun.cli.app import COMMANDS
 from spatialrun.recipe.schema import dump_schema
 from spatialrun.steps import catalogue
 
-NAMES = {command.__name__ for commands in COMMANDS.values() for command in commands}
+NAMES = {command.__name__.replace("_", "-") for commands in COMMANDS.values() for command in commands}
 
 
 def test_catalogue_has_a_line_per_step_type(call):

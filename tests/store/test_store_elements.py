@@ -164,7 +164,7 @@ class TestDamage:
 
 def test_damage_is_found_in_a_range_of_columns(store, written):
     ref = written(VALUES["csc"])
-    (data,) = (file for file in chunks(store, ref) if "/data/c" in file.as_posix())
+    (data,) = (file for file in chunks(store, ref) if "/data/c/" in file.as_posix())
     data.unlink()
     with pytest.raises(StoreError) as caught:
         store.element(ref).columns(0, 5)

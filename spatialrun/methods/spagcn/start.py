@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 
 FITTED_SPOTS = 50_000
 """Most spots that the mixture is fitted to."""
+STARTS = 40
+"""Of the mixture. Training follows, and optima of about one likelihood train to about one partition."""
 SCALE = 4.0
 """Weights in units of 1/(standard deviation within domains)."""
 
@@ -40,7 +42,7 @@ def start_labels(
     fitted = smoothed
     if len(X) > FITTED_SPOTS:
         fitted = smoothed[np.sort(rng.choice(len(X), FITTED_SPOTS, replace=False))]
-    scores = mixture.fit(fitted, n_clusters, rng).scores(smoothed)
+    scores = mixture.fit(fitted, n_clusters, rng, starts=STARTS).scores(smoothed)
     return fill_empty(scores.argmax(axis=1).astype(np.int32), n_clusters, scores.max(axis=1))
 
 

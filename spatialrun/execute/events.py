@@ -16,10 +16,8 @@ Kind = Literal[
     "task-log",
     "task-warning",
     "task-done",
-    "task-retried",
     "task-failed",
     "task-skipped",
-    "run-stopping",
     "run-finished",
 ]
 

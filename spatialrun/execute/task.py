@@ -14,7 +14,7 @@ from spatialrun.execute.context import StoredInputs, TaskContext
 from spatialrun.execute.events import Listener
 from spatialrun.execute.memory import Peak
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
-from spatialrun.execute.streaming import Stopped, stream
+from spatialrun.execute.streaming import stream
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import CohortStep, Outputs, Shape, StagedStep, Step, StreamingStep
 from spatialrun.store.actions import ActionRecord
@@ -29,35 +29,12 @@ Facts = Callable[[], dict[str, Any]]
 """What is to be said of a task so far: start, wall time, peak memory, log."""
 
 
-def never() -> bool:
-    """Say of a run that nobody can ask it to stop."""
-    return False
+def run_task(spec: TaskSpec, listener: Listener, into: Store | None = None) -> TaskResult:
+    """Run a task and commit what it made; with ``into``, to another store than the one that holds its inputs."""
+    return perform(spec, listener, Runner.run, into)
 
 
-def run_task(
-    spec: TaskSpec, listener: Listener, into: Store | None = None, stopping: Callable[[], bool] = never
-) -> TaskResult:
-    """Run a task and commit what it made.
-
-    Parameters
-    ----------
-    spec, listener
-        The task, and who is told of it.
-    into
-        Where to commit; the store that holds its inputs by default.
-    stopping
-        Whether to begin no more of its blocks.
-    """
-    return perform(spec, listener, Runner.run, into, stopping)
-
-
-def perform(
-    spec: TaskSpec,
-    listener: Listener,
-    work: Work,
-    into: Store | None = None,
-    stopping: Callable[[], bool] = never,
-) -> TaskResult:
+def perform(spec: TaskSpec, listener: Listener, work: Work, into: Store | None = None) -> TaskResult:
     """Do a task's work, or a part of it. Errors are returned, not raised: the result crosses processes."""
     context = TaskContext(spec, listener)
     started, clock, peak = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter(), Peak()
@@ -72,9 +49,7 @@ def perform(
         }
 
     try:
-        outputs = work(Runner(spec, context, facts, into, stopping))
-    except Stopped:
-        return TaskResult(facts=facts(), stopped=True)
+        outputs = work(Runner(spec, context, facts, into))
     except Exception as problem:
         error = _as_error(problem, spec, context).at(step=spec.step, sample=spec.sample)
         return TaskResult(facts=facts(), error=error_to_json(error))
@@ -100,16 +75,8 @@ def _as_error(problem: Exception, spec: TaskSpec, context: TaskContext) -> Spati
 class Runner:
     """One task on its way through the stages."""
 
-    def __init__(
-        self,
-        spec: TaskSpec,
-        context: TaskContext,
-        facts: Facts,
-        into: Store | None,
-        stopping: Callable[[], bool],
-    ) -> None:
+    def __init__(self, spec: TaskSpec, context: TaskContext, facts: Facts, into: Store | None = None) -> None:
         self.spec = spec
-        self.stopping = stopping
         self.context = context
         self.facts = facts
         home = open_store(spec.store)
@@ -197,14 +164,7 @@ class Runner:
         if shape is not None:
             in_flight = min(in_flight, self.spec.memory // max(step.block_memory(shape, self.params), 1))
         return stream(
-            step,
-            setup,
-            self.inputs,
-            self.params,
-            self.partial(),
-            self.context,
-            in_flight=max(1, in_flight),
-            stopping=self.stopping,
+            step, setup, self.inputs, self.params, self.partial(), self.context, in_flight=max(1, in_flight)
         )
 
     def _stage(self, stage: str, compute: Callable[[], Outputs]) -> dict[str, Any]:

@@ -56,3 +56,11 @@ def test_seeds_lead_to_one_optimum(cloud):
     X, _ = cloud
     found = [mixture.fit(X, 4, np.random.default_rng(seed)).log_likelihood for seed in range(4)]
     assert np.ptp(found) < 1e-3
+
+
+def test_starts_on_a_part_are_finished_on_all(cloud, monkeypatch):
+    X, _ = cloud
+    whole = mixture.fit(X, 4, np.random.default_rng(0))
+    monkeypatch.setattr(mixture, "START_SPOTS", 200)
+    part = mixture.fit(X, 4, np.random.default_rng(0))
+    assert part.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-3)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spatialrun.errors import RecipeErrors, StoreError
-from spatialrun.execute.apply import Options, Outcome, store_faults
+from spatialrun.execute.apply import Options, Outcome
 from spatialrun.execute.apply import apply as apply_graph
 from spatialrun.execute.events import Listener, ignore
+from spatialrun.execute.faults import store_faults
 from spatialrun.plan.graph import Graph, build
 from spatialrun.plan.plan import Plan, make_plan
 from spatialrun.recipe.loader import check

@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "task.failed": "a step stopped with an unexpected error",
     "task.outputs": "a step returned something other than it declared",
     "task.export": "an export's destination cannot be written",
+    "task.timeout": "a task took longer than it may",
     "task.worker-died": "a worker process ended without an answer",
     # plugin: step types of other packages
     "plugin.broken": "a plugin whose step type cannot be loaded",

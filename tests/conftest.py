@@ -73,6 +73,12 @@ def applied(applied_once, tmp_path) -> Lab:
 
 
 @pytest.fixture
+def only_workers(monkeypatch) -> None:
+    """With more than one core, tasks that could run side by side do so in workers, however small they are."""
+    monkeypatch.setattr("spatialrun.execute.queue.SMALL", -1)
+
+
+@pytest.fixture
 def own_steps(monkeypatch) -> None:
     """The step types of the tests are in the catalogue, here and in workers."""
     import steps_of_tests

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +94,52 @@ class Talkative(OfTests):
 
 
 class Interrupted(OfTests):
-    """Be stopped by Ctrl-C while the flag is there."""
+    """Be stopped at once by Ctrl-C, which comes twice, while the flag is there."""
 
     name = "test.interrupted"
 
     def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
         if Path(params.flag).exists():
             os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
             signal.pause()
+        return {"column": self.column(inputs)}
+
+
+class Finishing(OfTests):
+    """Hear of Ctrl-C, which comes once while the flag is there, and come to its end."""
+
+    name = "test.finishing"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        if Path(params.flag).exists():
+            os.kill(os.getpid(), signal.SIGINT)
+        return {"column": self.column(inputs)}
+
+
+class Flaky(OfTests):
+    """Note each try beside the flag, and fail as often as the value says."""
+
+    name = "test.flaky"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        note(params.flag, "try")
+        context.log(f"this is try {len(notes(params.flag))}")
+        if len(notes(params.flag)) <= params.value:
+            raise ValueError("not yet")
+        return {"column": self.column(inputs)}
+
+
+class Endless(OfTests):
+    """Never come to an end while the flag is there."""
+
+    name = "test.endless"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        note(params.flag, "begun")
+        context.log("here we go")
+        while Path(params.flag).exists():
+            time.sleep(0.05)
         return {"column": self.column(inputs)}
 
 
@@ -187,6 +226,20 @@ class Mortal(Blocks):
         return super().block(shared, inputs, params, block)
 
 
+class Halting(Blocks):
+    """The same blocks; Ctrl-C comes to the run within the fourth while the flag is there."""
+
+    name = "test.halting"
+
+    def block(self, shared: Any, inputs: Any, params: Any, block: Block) -> dict[str, np.ndarray]:
+        if len(notes(params.flag)) == len(["setup"]) + 3 and Path(params.flag).exists():
+            run = int(Path(params.flag).read_text())
+            Path(params.flag).unlink()
+            os.kill(run, signal.SIGINT)
+            time.sleep(1)  # until the run has said it to its worker
+        return super().block(shared, inputs, params, block)
+
+
 class Joining(CohortStep):
     """Number all spots of the cohort through, in the order of its members; list them in a table and a figure."""
 
@@ -237,10 +290,14 @@ OWN = (
     Silent,
     Talkative,
     Interrupted,
+    Finishing,
+    Flaky,
+    Endless,
     Greedy,
     HalfExport,
     Blocks,
     Mortal,
+    Halting,
     Joining,
 )
 

@@ -33,6 +33,25 @@ Scheduler = Annotated[
         "DASK_SCHEDULER_ADDRESS by default.",
     ),
 ]
+FailFast = Annotated[
+    bool,
+    typer.Option(
+        "--fail-fast/--keep-going",
+        help="After a failure, begin nothing more; or go on with all that does not need it (the default).",
+    ),
+]
+Retries = Annotated[
+    int,
+    typer.Option(
+        "--retries", min=0, metavar="N", help="How often to try a task again, where its step does not say."
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", min=1, metavar="SECONDS", help="What a task may take, where its step does not say."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")]
 Verbose = Annotated[
     int, typer.Option("--verbose", "-v", count=True, help="Show the steps' log lines; -vv: tracebacks too.")
@@ -46,13 +65,17 @@ def apply(
     jobs: Jobs = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
+    fail_fast: FailFast = False,
+    retries: Retries = 0,
+    timeout: Timeout = None,
     quiet: Quiet = False,
     verbose: Verbose = 0,
     json: Json = False,
 ) -> None:
     """Bring the store up to date with a recipe: compute what is not cached.
 
-    May be stopped at any time: what was done is kept, and the next run goes on from there.
+    May be stopped at any time: what was done is kept, and the next run goes on from there. Ctrl-C once lets what
+    is running come to its end, twice stops at once.
 
     [dim]spatialrun apply recipe.yaml -j 4 --memory 6GB[/dim]
     """
@@ -61,14 +84,19 @@ def apply(
     from spatialrun.cli.console import err, out, print_line
     from spatialrun.cli.failure import print_warnings
     from spatialrun.cli.progress import Tally
-    from spatialrun.cli.render_outcome import print_errors, print_outcome
+    from spatialrun.cli.render_outcome import interrupted, print_errors, print_outcome
     from spatialrun.errors import TaskError
     from spatialrun.execute import memory as amounts
     from spatialrun.execute.apply import Options
 
     budget = amounts.parse(memory) if memory else None
     given: dict[str, Any] = {"jobs": jobs, "memory": budget, "scheduler": scheduler or None}
-    options = Options(**{name: value for name, value in given.items() if value is not None})
+    options = Options(
+        **{name: value for name, value in given.items() if value is not None},
+        keep_going=not fail_fast,
+        retries=retries,
+        timeout_s=timeout,
+    )
     loaded = load(recipe, set or ())
     reporter = _reporter(loaded, quiet=quiet, verbose=bool(verbose), json=json)
     tally = Tally(reporter)
@@ -76,7 +104,7 @@ def apply(
         with reporter:
             outcome = loaded.apply(options, tally)
     except KeyboardInterrupt:
-        print_line(err(), "\ninterrupted: what was done is kept; apply again to go on")
+        print_line(err(), interrupted(tally))
         raise typer.Exit(exits.INTERRUPTED) from None
     print_warnings(err(), tally.warnings)
     if not (quiet or json):

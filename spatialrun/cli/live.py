@@ -18,6 +18,7 @@ from rich.text import Text
 
 from spatialrun.cli import words
 from spatialrun.cli.console import print_line
+from spatialrun.cli.progress import STOPPING
 from spatialrun.execute.events import Event
 from spatialrun.plan.task import TaskId
 
@@ -39,6 +40,7 @@ BECOMES = {
     "task-cached": "cached",
     "task-started": "running",
     "task-done": "done",
+    "task-retried": "waiting",
     "task-failed": "failed",
     "task-skipped": "skipped",
 }
@@ -183,6 +185,8 @@ class LiveBoard:
             self._board.take(event)
         if event.kind == "task-started" and not self._live.is_started:
             self._live.start()
+        if event.kind == "run-stopping":
+            print_line(self._console, Text(STOPPING, "yellow"))
         if event.kind == "task-log" and self._verbose:
             print_line(self._console, Text(f"{event.step} {event.sample}: {event.data['line']}", "dim"))
 

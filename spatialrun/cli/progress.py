@@ -18,6 +18,9 @@ PLAIN_PROGRESS_EVERY = 15.0
 """Seconds between two lines on the progress of one task, where every line stays."""
 
 
+STOPPING = "stopping when what is running has come to its end; Ctrl-C again stops at once"
+
+
 class Reporter(AbstractContextManager["Reporter"], Protocol):
     """Shows events while a run goes on."""
 
@@ -83,8 +86,8 @@ class PlainLines(_Simple):
         if self._began is None:
             self._began = event.time
         if line := self._line(event):
-            task = f"{event.step} {event.sample}"
-            print_line(self._console, f"[{words.clock(event.time - self._began):>7}] {task}: {line}")
+            task = f"{event.step} {event.sample}: " if event.step else ""
+            print_line(self._console, f"[{words.clock(event.time - self._began):>7}] {task}{line}")
 
     def _line(self, event: Event) -> str | None:
         data = event.data
@@ -98,8 +101,15 @@ class PlainLines(_Simple):
                 return f"done in {words.duration(data['wall_s'] or 0)}"
             case "task-failed":
                 return f"failed: {data['error']['what']} [{data['error']['code']}]"
+            case "task-retried":
+                error = data["error"]
+                return (
+                    f"failed: {error['what']} [{error['code']}]; try {data['number']} of {data['of']} follows"
+                )
             case "task-skipped":
                 return f"skipped, as {data['because']} failed"
+            case "run-stopping":
+                return STOPPING
             case "task-log" if self._verbose:
                 return str(data["line"])
             case "task-cached" if self._verbose:
@@ -120,12 +130,15 @@ class Tally:
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self.counts: dict[str, int] = {}
+        self.done = 0
         self.warnings: list[tuple[str, str, str]] = []
 
     def __call__(self, event: Event) -> None:
         """Count an event and pass it on."""
         if event.kind == "task-warning":
             self.warnings.append((event.step, event.sample, event.data["line"]))
+        elif event.kind == "task-done":
+            self.done += 1
         elif event.kind == "run-finished":
             self.counts = dict(event.data["counts"])
         self._reporter(event)

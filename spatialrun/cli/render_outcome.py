@@ -43,6 +43,14 @@ def print_outcome(console: Console, loaded: LoadedRecipe, outcome: Outcome, tall
         print_columns(console, _next(run, store))
 
 
+def interrupted(tally: Tally) -> str:
+    """Say what an interrupted run leaves, and how to go on."""
+    kept = words.count(tally.done, "task") + (" was" if tally.done == 1 else " were")
+    return (
+        f"interrupted: {kept} done and kept, and so are blocks of tasks that were not; apply again to go on"
+    )
+
+
 def print_errors(console: Console, outcome: Outcome, store: str) -> None:
     """Print the errors of the tasks that failed: one that several samples share stands once."""
     alike: dict[tuple[str, str, str | None], list[SpatialrunError]] = {}

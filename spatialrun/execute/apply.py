@@ -6,52 +6,32 @@ outputs leaves everything after it cached.
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from spatialrun.errors import SpatialrunError, StoreError, TaskError, Where
+from spatialrun.errors import DataError, SpatialrunError, StoreError, TaskError
 from spatialrun.execute.events import Event, Listener, ignore, one_at_a_time
-from spatialrun.execute.local import Executor, InlineExecutor, PoolExecutor
-from spatialrun.execute.memory import default_budget
+from spatialrun.execute.executors import Executors
+from spatialrun.execute.interrupt import Interrupts
+from spatialrun.execute.manifest import Manifest
+from spatialrun.execute.mending import Mending, maker_of
+from spatialrun.execute.options import Options
+from spatialrun.execute.queue import ASSUMED_MEMORY, Queue, Ready
 from spatialrun.execute.reliance import Reliance
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
 from spatialrun.plan.graph import Graph
 from spatialrun.plan.plan import Shapes
 from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
-from spatialrun.slots import group_of
-from spatialrun.store.attempts import attempt_of
 from spatialrun.store.elements import ObjectRef
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
-from spatialrun.store.view import write_view
-from spatialrun.version import __version__
 
-
-@dataclass(frozen=True)
-class Options:
-    """How to run; nothing here can change a result.
-
-    Attributes
-    ----------
-    jobs
-        Cores to use; all by default.
-    memory
-        Bytes that the run may use; 70% of what is free by default.
-    scheduler
-        Address of a dask cluster's scheduler, to compute there; ``DASK_SCHEDULER_ADDRESS`` by default.
-    """
-
-    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
-    memory: int = field(default_factory=default_budget)
-    scheduler: str | None = field(default_factory=lambda: os.environ.get("DASK_SCHEDULER_ADDRESS") or None)
+__all__ = ["Options", "Outcome", "apply"]
 
 
 @dataclass(frozen=True)
@@ -76,32 +56,36 @@ class Outcome:
 def apply(graph: Graph, store: Store, options: Options | None = None, listener: Listener = ignore) -> Outcome:
     """Bring a store up to date with a recipe.
 
-    Failed tasks fail those that need them; all others go on.
+    Failed tasks fail those that need them; all others go on, unless the options say otherwise. Of Ctrl-C the
+    first lets tasks that run come to their end, those that run in blocks to the end of these, and begins no
+    others; the second ends them. Both leave a store to go on with.
 
     Raises
     ------
     StoreError
         Where the store cannot be written.
     KeyboardInterrupt
-        Passed on after what was done is saved.
+        After what was done is saved.
     """
     created = datetime.now(UTC)
     with Reliance(store, f"{created:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}") as reliance:
         return _Application(graph, store, options or Options(), listener, reliance, created).run()
 
 
-@contextmanager
-def store_faults(url: str) -> Iterator[None]:
-    """Turn what the system says against reading or writing a store into a coded error."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            "store.permission",
-            f"the store cannot be read or written: {error.strerror or error}",
-            where=Where(file=str(error.filename or url)),
-            hint="check free space, and the folder's owner and mode, or name another `store:` in the recipe",
-        ) from error
+@dataclass(frozen=True)
+class _Running:
+    """A task that was begun: as it was ready, and with how many threads."""
+
+    ready: Ready
+    threads: int
+
+
+@dataclass(frozen=True)
+class _Tries:
+    """How often a task has failed, and what was said of that."""
+
+    failed: int = 0
+    log: tuple[str, ...] = ()
 
 
 class _Application:
@@ -124,47 +108,51 @@ class _Application:
         self.shapes = Shapes(graph)
         self.downstream = graph.downstream()
         self.known: dict[TaskId, Mapping[str, ObjectRef]] = {}
-        self.entries: dict[TaskId, TaskEntry] = {}
-        self.errors: list[SpatialrunError] = []
-        self.running: dict[Future[TaskResult], tuple[Task, Decision, int]] = {}
-        self.queue: list[tuple[Task, Decision]] = []
+        self.manifest = Manifest(graph, store, self.last)
+        self.errors: dict[TaskId, SpatialrunError] = {}
+        self.tries: dict[TaskId, _Tries] = {}
+        self.running: dict[Future[TaskResult], _Running] = {}
+        self.executors = Executors(graph, store, options, self.listener)
+        self.queue = Queue(self.executors.memory, self.executors.workers)
+        self.mending = Mending(store)
         self.begun: set[TaskId] = set()
-        self.mended: Counter[TaskId] = Counter()
-        self.waiting: dict[TaskId, list[TaskId]] = {}
-        self.executor: Executor | None = None
         self.ready = [task.id for task in graph.tasks.values() if not task.upstream]
+        self.interrupts = Interrupts(self._stop)
 
     def run(self) -> Outcome:
         """Run to the end."""
         self._tell("run-started", tasks=len(self.graph.tasks), store=self.store.url)
-        interrupted = False
+        interrupted = True
         try:
-            self._loop()
-        except KeyboardInterrupt:
-            interrupted = True
+            with self.interrupts:
+                self._loop()
+            interrupted = self.interrupts.asked and len(self.manifest) < len(self.graph.tasks)
+        except Exception:
+            interrupted = False
             raise
         finally:
-            if self.executor is not None:
-                self.executor.close(now=interrupted)
+            self.executors.close(now=interrupted)
             if interrupted:
                 self._save_interrupted()
-        outcome = self._finish()
-        counts = {status: sum(e.status == status for e in self.entries.values()) for status in _STATUSES}
-        run = outcome.run
-        self._tell("run-finished", run=run.id, status=run.status, changed=outcome.changed, counts=counts)
-        return outcome
+        if interrupted:
+            raise KeyboardInterrupt
+        return self._finish()
 
     def _loop(self) -> None:
-        while self.ready or self.queue or self.running:
-            while self.ready:
+        while True:
+            while self.ready and not self.interrupts.asked:
                 self._decide(self.graph.tasks[self.ready.pop(0)])
-            while self.queue and self._admits(self.queue[0][0]):
-                self._start(*self.queue.pop(0))
-            if self.running:
-                done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    task, decision, _ = self.running.pop(future)
-                    self._settle(task, decision, future.result())
+            self._start_what_fits()
+            if not self.running:
+                return
+            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._settle(self.running.pop(future).ready, future.result())
+
+    @property
+    def halted(self) -> bool:
+        """Whether no more tasks are to be begun."""
+        return self.interrupts.asked or (bool(self.errors) and not self.options.keep_going)
 
     def _decide(self, task: Task) -> None:
         self.begun.add(task.id)
@@ -184,55 +172,37 @@ class _Application:
         if decision.status == "cached" and not self.reliance.on(decision.outputs.values()):
             decision = self.resolver.decide_anew(task, self.known)
         if decision.status == "cached":
-            self._record(task, decision, "cached", decision.outputs, self._last_facts(task, decision))
+            self.manifest.cached(task, decision)
+            self._know(task, decision.outputs)
             self._tell("task-cached", task.id)
         else:
-            self.queue.append((task, decision))
+            self._await_turn(task, decision)
 
-    def _admits(self, task: Task) -> bool:
-        """Whether a task may begin: a worker is free, and memory is (or nothing else runs)."""
-        if not self.running:
-            return True
-        executor = self._executor()
-        needed = self.shapes.memory(task) or 0
-        in_use = sum(memory for _, _, memory in self.running.values())
-        # The workers of a cluster look after their own memory.
-        fits = self.options.scheduler is not None or in_use + needed <= self.options.memory
-        return len(self.running) < executor.width and fits
+    def _await_turn(self, task: Task, decision: Decision) -> None:
+        memory = self.shapes.memory(task)
+        needed = ASSUMED_MEMORY if memory is None else memory
+        self.queue.add(Ready(task, decision, needed, isolated=self._timeout(task) is not None))
 
-    def _start(self, task: Task, decision: Decision) -> None:
-        executor = self._executor()
-        memory = self.shapes.memory(task) or 0
-        self._tell("task-started", task.id, uses=task.entry.uses, memory=memory)
-        future = executor.submit(self._spec(task, decision, executor))
-        self.running[future] = (task, decision, memory)
+    def _start_what_fits(self) -> None:
+        """Begin all that may begin now; one that runs in this process is over when this returns."""
+        while not self.halted:
+            running = [each.ready for each in self.running.values()]
+            width = self.executors.width
+            found = self.queue.take(running, width=width, idle=self.executors.idle)
+            if found is None:
+                return
+            ready, place = found
+            executor = self.executors.at(place)
+            free = self.options.jobs - sum(each.threads for each in self.running.values())
+            threads = max(1, free // self.queue.together(running, width=width))
+            self._tell("task-started", ready.task.id, uses=ready.task.entry.uses, memory=ready.memory)
+            future = executor.submit(self._spec(ready, threads))
+            self.running[future] = _Running(ready, threads)
+            if future.done():
+                return
 
-    def _executor(self) -> Executor:
-        """Make the executor when the first task needs one: processes only where samples can run side by side."""
-        if self.executor is None:
-            self._check_writable()
-            self.executor = self._cluster() if self.options.scheduler else self._local()
-        return self.executor
-
-    def _local(self) -> Executor:
-        width = min(self.options.jobs, len(self.graph.recipe.samples))
-        inline = width == 1 or self.store.backend.private
-        return InlineExecutor(self.listener) if inline else PoolExecutor(self.listener, width)
-
-    def _cluster(self) -> Executor:
-        from spatialrun.execute.cluster import ClusterExecutor
-
-        assert self.options.scheduler is not None
-        uses = sorted({task.entry.uses for task in self.graph.tasks.values()})
-        return ClusterExecutor(self.options.scheduler, self.store, uses, self.listener)
-
-    def _check_writable(self) -> None:
-        """Find out before the first task runs, not after it, whether its results can be kept."""
-        conditional = "conditional-writes" not in self.graph.recipe.unsafe
-        with store_faults(self.store.url):
-            self.store.backend.check_commit(conditional=conditional)
-
-    def _spec(self, task: Task, decision: Decision, executor: Executor) -> TaskSpec:
+    def _spec(self, ready: Ready, threads: int) -> TaskSpec:
+        task, decision = ready.task, ready.decision
         shape = self.shapes.of_task(task)
         inputs = {
             i.port: self.known[i.producer][i.output].to_json()
@@ -256,65 +226,73 @@ class _Application:
             externals={role: str(path) for role, path in task.externals.items()},
             destination=str(task.destination) if task.destination else None,
             shape=(shape.n_obs, shape.n_vars, shape.nnz) if shape else None,
-            threads=max(1, self.options.jobs // executor.width),
-            memory=self.options.memory // executor.width,
+            threads=threads,
+            memory=self.options.memory * threads // self.options.jobs,
             run=self.reliance.run,
+            timeout_s=self._timeout(task),
         )
 
-    def _settle(self, task: Task, decision: Decision, result: TaskResult) -> None:
+    def _timeout(self, task: Task) -> float | None:
+        own = task.entry.timeout_s
+        return self.options.timeout_s if own is None else own
+
+    def _settle(self, ready: Ready, result: TaskResult) -> None:
+        task, decision = ready.task, ready.decision
+        if result.stopped:
+            return
+        facts = {**result.facts, "log": [*self._tries(task).log, *result.facts.get("log", ())]}
         if result.error is not None:
             error = error_from_json(result.error)
-            if not self._mend(task, error):
-                self._fail(task, decision, error, result.facts)
+            if not self._mend(task, error) and not self._try_again(ready, error, facts):
+                self._fail(task, decision, error, facts)
             return
         refs = {port: ObjectRef.from_json(ref) for port, ref in result.outputs.items()}
         if not self.reliance.on(refs.values()):  # another's results, which are being deleted
-            self.queue.append((task, decision))
+            self.queue.add(ready)
             return
         outputs = {write.slot: refs[write.port] for write in task.writes if write.port in refs}
         if task.destination is not None:  # hashed by the process that wrote it
             self.store.sources.recall({"file": task.destination})
-        self._record(task, decision, "done", outputs, result.facts)
-        facts = {name: result.facts.get(name) for name in ("wall_s", "peak_rss")}
-        self._tell("task-done", task.id, **facts)
+        self.manifest.done(task, decision, outputs, facts)
+        self._know(task, outputs)
+        self._tell("task-done", task.id, **{name: facts.get(name) for name in ("wall_s", "peak_rss")})
 
     def _mend(self, task: Task, error: SpatialrunError) -> bool:
-        """Where a task met a damaged object, drop that, have it computed anew, and then the task again."""
-        path = (error.where.file or "").removeprefix(f"{self.store.url}/")
-        if error.code != "store.corrupt" or not path.startswith("data/"):
+        """Where a task met a damaged object, have that computed anew, and then the task again."""
+        attempt = self.mending.drop(task.id, error)
+        if attempt is None:
             return False
-        self.mended[task.id] += 1
-        if self.mended[task.id] > MOST_MENDED:
-            return False  # it is not the object: the disk, or the step
         self._tell("task-warning", task.id, line=f"{error.what}: it is dropped, and computed anew")
-        self.store.drop(path)
-        attempt = attempt_of(path)
-        maker = next((id for id, outputs in self.known.items() if _holds(outputs, attempt)), None)
+        maker = maker_of(attempt, self.known)
         if maker is None:  # it was made in a stage of the task's own, or has been made anew by now
             self.ready.append(task.id)
-        else:
-            if maker not in self.waiting:
-                maker_task = self.graph.tasks[maker]
-                self.queue.append((maker_task, self.resolver.decide_anew(maker_task, self.known)))
-            self.waiting.setdefault(maker, []).append(task.id)
+        elif self.mending.wait(task.id, maker):
+            again = self.graph.tasks[maker]
+            self._await_turn(again, self.resolver.decide_anew(again, self.known))
         return True
 
-    def _record(
-        self,
-        task: Task,
-        decision: Decision,
-        status: str,
-        outputs: Mapping[str, ObjectRef],
-        facts: Mapping[str, Any],
-    ) -> None:
-        id = task.id
-        self.known[id] = outputs
-        self.shapes.learn(id.sample, outputs)
-        self.entries[id] = TaskEntry(
-            id.step, id.sample, task.entry.uses, status, decision.key, decision.identity, outputs, facts
-        )
-        self.ready += self.waiting.pop(id, ())
-        for follower in self.downstream[id]:
+    def _try_again(self, ready: Ready, error: SpatialrunError, facts: Mapping[str, Any]) -> bool:
+        """Put a task that failed back into the queue, if it has a try left and another may end otherwise."""
+        task = ready.task
+        allowed = 1 + (task.entry.retries or self.options.retries)
+        number = self._tries(task).failed + 1
+        if number >= allowed or self.halted or isinstance(error, DataError) or error.code == "task.outputs":
+            return False
+        said = f"try {number} of {allowed} failed: {error.what} [{error.code}]"
+        self.tries[task.id] = _Tries(number, (*facts["log"], said))
+        self._tell("task-retried", task.id, error=error_to_json(error), number=number + 1, of=allowed)
+        self.queue.add(ready)
+        return True
+
+    def _tries(self, task: Task) -> _Tries:
+        return self.tries.get(task.id, _Tries())
+
+    def _know(self, task: Task, outputs: Mapping[str, ObjectRef]) -> None:
+        """Take the outputs of a task that is done or cached; what waited for them may be decided."""
+        self.known[task.id] = outputs
+        self.shapes.learn(task.id.sample, outputs)
+        self.ready += self.mending.made(task.id)
+        for follower in self.downstream[task.id]:
             upstream = self.graph.tasks[follower].upstream
             if follower not in self.begun and all(up in self.known for up in upstream):
                 self.ready.append(follower)
@@ -322,108 +300,52 @@ class _Application:
     def _fail(
         self, task: Task, decision: Decision | None, error: SpatialrunError, facts: Mapping[str, Any]
     ) -> None:
-        self.errors.append(error)
-        entry = TaskEntry(
-            task.id.step,
-            task.id.sample,
-            task.entry.uses,
-            "failed",
-            decision.key if decision else None,
-            decision.identity if decision else self._last_identity(task.id),
-            facts={**facts, "error": error_to_json(error)},
-        )
-        self.entries[task.id] = entry
+        self.errors[task.id] = error
+        self.manifest.failed(task, decision, error, facts)
         self._tell("task-failed", task.id, error=error_to_json(error))
-        self._skip_followers(task.id)
-
-    def _skip_followers(self, failed: TaskId) -> None:
-        for id in self.downstream[failed]:
-            if id not in self.entries:
-                self._skip(id, str(failed))
-                self._tell("task-skipped", id, because=str(failed))
-                self._skip_followers(id)
+        for follower in self.downstream[task.id]:
+            self._skip(follower, str(task.id))
 
     def _skip(self, id: TaskId, because: str) -> None:
-        """Note that a task was not come to; what it was last made from stays known, for the next plan."""
-        uses, identity = self.graph.tasks[id].entry.uses, self._last_identity(id)
-        self.entries[id] = TaskEntry(
-            id.step, id.sample, uses, "skipped", identity=identity, facts={"because": because}
-        )
+        """Leave out a task, and those that need it."""
+        if id not in self.manifest:
+            self.manifest.skipped(self.graph.tasks[id], because)
+            self._tell("task-skipped", id, because=because)
+            for follower in self.downstream[id]:
+                self._skip(follower, str(id))
 
-    def _last_identity(self, id: TaskId) -> Mapping[str, Any]:
-        before = self.last.tasks.get(id) if self.last else None
-        return before.identity if before else {}
-
-    def _last_facts(self, task: Task, decision: Decision) -> Mapping[str, Any]:
-        """Keep what is known of a cached result's making: its time, its log."""
-        before = self.last.tasks.get(task.id) if self.last else None
-        if before is not None and before.key == decision.key and before.outputs:
-            return before.facts
-        record = self.store.actions.get(decision.key) if decision.key else None
-        return (
-            {k: v for k, v in record.provenance.items() if k not in ("versions", "stages")} if record else {}
-        )
+    def _stop(self) -> None:
+        """Let what runs come to its end."""
+        self.executors.stop()
+        self._tell("run-stopping", running=len(self.running))
 
     def _finish(self) -> Outcome:
         status = "failed" if self.errors else "done"
-        if self.last is not None and status == self.last.status == "done" and self._unchanged(self.last):
-            return Outcome(self.last, changed=False)
-        return Outcome(self._save(status), changed=True, errors=tuple(self.errors))
-
-    def _unchanged(self, last: Run) -> bool:
-        """Whether this run is the last one again: nothing computed, the same results of the same samples."""
-        if any(entry.status == "done" for entry in self.entries.values()):
-            return False
-        now = {(e.step, e.sample, e.key): e.outputs for e in self.entries.values()}
-        then = {(e.step, e.sample, e.key): e.outputs for e in last.tasks.values()}
-        return now == then and self._samples() == {k: dict(v) for k, v in last.samples.items()}
-
-    def _samples(self) -> dict[str, dict[str, Any]]:
-        return {name: dict(sample.metadata) for name, sample in self.graph.recipe.samples.items()}
+        for ready in self.queue:  # the first failure kept it from being begun
+            self._skip(ready.task.id, str(next(iter(self.errors))))
+        same = self.last is not None and status == self.last.status == "done" and self.manifest.unchanged
+        if same and self.last is not None:
+            outcome = Outcome(self.last, changed=False)
+        else:
+            outcome = Outcome(self._save(status), changed=True, errors=tuple(self.errors.values()))
+        self._tell_end(outcome.run, changed=outcome.changed)
+        return outcome
 
     def _save_interrupted(self) -> None:
         """Save what there is, unless that is no more than the last run has."""
-        if self.last is not None and not any(entry.status == "done" for entry in self.entries.values()):
-            return
-        for id in self.graph.tasks:
-            if id not in self.entries:
-                self._skip(id, "interrupted")
-        self._save("interrupted")
+        if self.last is None or self.manifest.counts["done"]:
+            self.manifest.skip_the_rest("interrupted")
+            self._tell_end(self._save("interrupted"), changed=True)
 
     def _save(self, status: str) -> Run:
-        run = Run(
-            id=self.reliance.run,
-            created=self.created.isoformat(timespec="seconds"),
-            status=status,
-            samples=self._samples(),
-            tasks={(id.step, id.sample): self.entries[id] for id in self.graph.tasks if id in self.entries},
-            versions={"spatialrun": __version__},
-            sources=self.store.sources.used,
-        )
-        with store_faults(self.store.url):
-            if not self.store.backend.remote:
-                write_view(self.store, run)
-            for entry in run.tasks.values():
-                for sample, slot, ref in entry.places():
-                    if group_of(slot) == "figures":
-                        name = slot.replace("/", f"/{sample}/", 1) + ref.meta["suffix"]
-                        self.store.backend.link(ref.path, f"runs/{run.id}/{name}")
-            self.store.runs.save(run, self.graph.recipe.text)
-        return run
+        return self.manifest.save(self.reliance.run, self.created, status)
+
+    def _tell_end(self, run: Run, *, changed: bool) -> None:
+        counts = self.manifest.counts
+        self._tell("run-finished", run=run.id, status=run.status, changed=changed, counts=counts)
 
     def _tell(self, kind: Any, id: TaskId | None = None, **data: Any) -> None:
-        running = [str(task.id) for task, _, _ in self.running.values()]
-        self.reliance.tell(total=len(self.graph.tasks), ended=len(self.entries), running=running)
+        running = [str(each.ready.task.id) for each in self.running.values()]
+        self.reliance.tell(total=len(self.graph.tasks), ended=len(self.manifest), running=running)
         step, sample = id or ("", "")
         self.listener(Event(kind, step, sample, data))
-
-
-MOST_MENDED = 3
-"""How often a task is tried again because an object that it reads is damaged."""
-
-
-def _holds(outputs: Mapping[str, ObjectRef], attempt: str) -> bool:
-    return any(ref.path and attempt_of(ref.path) == attempt for ref in outputs.values())
-
-
-_STATUSES = ("done", "cached", "failed", "skipped")

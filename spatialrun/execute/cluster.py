@@ -77,10 +77,18 @@ class ClusterExecutor:
         threads: int = sum(self._client.nthreads().values())
         return min(max(threads, LEAST_WIDTH), MOST_WIDTH)
 
+    @property
+    def idle(self) -> int:
+        """How many tasks it takes at once: its workers are there already."""
+        return self.width
+
     def submit(self, spec: TaskSpec) -> Future[TaskResult]:
         """Begin a task."""
         # A job is one thread's work: the cluster's workers know how many they have.
         return self._threads.submit(self._run, replace(spec, threads=1))
+
+    def stop(self) -> None:
+        """Nothing to ask: what the cluster computes it computes to its end."""
 
     def close(self, *, now: bool) -> None:
         """Let go of the cluster; with ``now``, parts that have begun end by themselves and are kept."""

@@ -16,8 +16,10 @@ Kind = Literal[
     "task-log",
     "task-warning",
     "task-done",
+    "task-retried",
     "task-failed",
     "task-skipped",
+    "run-stopping",
     "run-finished",
 ]
 

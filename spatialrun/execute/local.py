@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol
 
 from spatialrun.errors import TaskError, Where
-from spatialrun.execute.events import Listener
+from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
 from spatialrun.execute.worker import Worker, WorkerDied, run
 
@@ -22,6 +25,13 @@ class Executor(Protocol):
     def submit(self, spec: TaskSpec) -> Future[TaskResult]:
         """Begin a task."""
 
+    @property
+    def idle(self) -> int:
+        """How many tasks it could begin at once, without starting a process for them."""
+
+    def stop(self) -> None:
+        """Ask tasks that run in blocks to begin no more of them."""
+
     def close(self, *, now: bool) -> None:
         """Let running tasks end (or not, with ``now``) and free everything."""
 
@@ -30,15 +40,21 @@ class InlineExecutor:
     """Runs each task at once, in this process; its threads are the task's."""
 
     width = 1
+    idle = 1
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._stopping = threading.Event()
 
     def submit(self, spec: TaskSpec) -> Future[TaskResult]:
         """Run a task and return its result as a future that is done."""
         future: Future[TaskResult] = Future()
-        future.set_result(run(spec, self._listener))
+        future.set_result(run(spec, self._listener, stopping=self._stopping.is_set))
         return future
+
+    def stop(self) -> None:
+        """Ask the task to begin no more blocks."""
+        self._stopping.set()
 
     def close(self, *, now: bool) -> None:
         """Nothing to free."""
@@ -46,19 +62,41 @@ class InlineExecutor:
 
 
 class PoolExecutor:
-    """Runs tasks in processes that stay warm for the run; one that dies takes only its own task with it."""
+    """Runs tasks in processes that stay warm for the run; one that dies takes only its own task with it.
 
-    def __init__(self, listener: Listener, width: int) -> None:
+    Parameters
+    ----------
+    listener
+        Told what the tasks tell.
+    width
+        How many processes there may be.
+    threads
+        The most that a task may use.
+    """
+
+    def __init__(self, listener: Listener, width: int, threads: int) -> None:
         self.width = width
+        self._threads_each = threads
         self._listener = listener
         self._idle: deque[Worker] = deque()
         self._busy: set[Worker] = set()
-        self._closing = False
+        self._stopping = self._closing = False
         self._threads = ThreadPoolExecutor(width, thread_name_prefix="spatialrun-worker")
+
+    @property
+    def idle(self) -> int:
+        """How many processes wait for a task."""
+        return len(self._idle)
 
     def submit(self, spec: TaskSpec) -> Future[TaskResult]:
         """Give a task to an idle worker, else to a new one; if that dies, the result says so."""
         return self._threads.submit(self._run, spec)
+
+    def stop(self) -> None:
+        """Ask the workers to begin no more blocks."""
+        self._stopping = True
+        for worker in list(self._busy):
+            worker.stop()
 
     def close(self, *, now: bool) -> None:
         """End the workers."""
@@ -71,30 +109,79 @@ class PoolExecutor:
             worker.close()
 
     def _run(self, spec: TaskSpec) -> TaskResult:
-        worker = self._idle.pop() if self._idle else Worker()
+        worker = self._idle.pop() if self._idle else Worker(self._threads_each)
         self._busy.add(worker)
         if self._closing:  # it was made while the others were being ended
             worker.kill()
+        elif self._stopping:
+            worker.stop()
+        heard = _Heard(self._listener)
+        late = threading.Event()
         try:
-            result = worker.run(spec, self._listener)
+            with _limited(spec.timeout_s, worker, late):
+                result = worker.run(spec, heard)
         except WorkerDied as death:
             worker.close()
-            return _died(spec, str(death))
+            error = _too_late(spec) if late.is_set() else _died(spec, str(death))
+            return TaskResult(facts={"log": heard.lines}, error=error_to_json(error))
         except BaseException:  # the listener's
             worker.kill()
             worker.close()
             raise
         finally:
             self._busy.discard(worker)
-        self._idle.append(worker)
+        if late.is_set():  # it answered at the last moment, and was ended all the same
+            worker.close()
+        else:
+            self._idle.append(worker)
         return result
 
 
-def _died(spec: TaskSpec, how: str) -> TaskResult:
-    error = TaskError(
+class _Heard:
+    """Passes events on and keeps the log: a worker that dies cannot give its own."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.lines: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        if event.kind in ("task-log", "task-warning"):
+            self.lines.append(str(event.data["line"]))
+        self._listener(event)
+
+
+@contextmanager
+def _limited(seconds: float | None, worker: Worker, late: threading.Event) -> Iterator[None]:
+    """End a worker that takes longer, and note that."""
+    if seconds is None:
+        yield
+        return
+
+    def end() -> None:
+        late.set()
+        worker.kill()
+
+    timer = threading.Timer(seconds, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _too_late(spec: TaskSpec) -> TaskError:
+    return TaskError(
+        "task.timeout",
+        f"{spec.uses} took longer than its timeout of {spec.timeout_s:g} s and was stopped",
+        where=Where(step=spec.step, sample=spec.sample),
+        hint="raise the step's `timeout` (or --timeout); blocks that were done are kept",
+    )
+
+
+def _died(spec: TaskSpec, how: str) -> TaskError:
+    return TaskError(
         "task.worker-died",
         f"the process that ran {spec.uses} {how}",
         where=Where(step=spec.step, sample=spec.sample),
         hint="if it ran out of memory, give the run more with --memory, or fewer workers with -j 1",
     )
-    return TaskResult(error=error_to_json(error))

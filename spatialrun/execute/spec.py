@@ -50,6 +50,8 @@ class TaskSpec:
         What it may use; never decides a result.
     run
         The run that it is done for, which keeps what it makes until that run is saved.
+    timeout_s
+        Seconds after which the process that runs it is ended; ``None`` for never.
     """
 
     store: str
@@ -70,6 +72,7 @@ class TaskSpec:
     threads: int
     memory: int
     run: str = ""
+    timeout_s: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain data."""
@@ -94,11 +97,14 @@ class TaskResult:
         Start, wall time, peak memory, log.
     error
         ``None``, or the error as plain data.
+    stopped
+        Whether it ended before its time because it was asked to; blocks that were done are kept.
     """
 
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
+    stopped: bool = False
 
 
 def error_to_json(error: SpatialrunError) -> dict[str, Any]:

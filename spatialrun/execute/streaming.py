@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+class Stopped(Exception):  # noqa: N818  (what was asked for, not a fault)
+    """Blocks are left to compute, but the run is to stop."""
+
+
 def stream(
     step: StreamingStep,
     setup: Inputs,
@@ -23,6 +27,7 @@ def stream(
     context: Context,
     *,
     in_flight: int,
+    stopping: Callable[[], bool],
 ) -> dict[str, np.ndarray]:
     """Compute all blocks of a step and join them.
 
@@ -36,11 +41,18 @@ def stream(
         Told of the progress, in genes.
     in_flight
         How many blocks are computed at once; the result does not depend on it.
+    stopping
+        Whether no more blocks are to be begun.
 
     Returns
     -------
     dict
         The blocks' arrays by name, concatenated along genes in the order of the blocks.
+
+    Raises
+    ------
+    Stopped
+        Where blocks are left; those that were computed are saved.
     """
     import dask
     from dask.threaded import get
@@ -56,21 +68,26 @@ def stream(
     if todo:
         shared = step.load(setup, params)
 
-        def compute(block: Block) -> Mapping[str, np.ndarray]:
+        def compute(block: Block) -> Mapping[str, np.ndarray] | None:
+            if stopping():
+                return None
             arrays = step.block(shared, inputs, params, block)
             save(block, arrays, partial)
             return arrays
 
         def report(key: str, result: Any, dsk: Any, state: Any, worker: Any) -> None:
             nonlocal finished
-            del result, dsk, state, worker
-            finished += genes(by_name[key])
-            context.progress(finished, total, "genes")
+            del dsk, state, worker
+            if result is not None:
+                finished += genes(by_name[key])
+                context.progress(finished, total, "genes")
 
         by_name = {name(block): block for block in todo}
         tasks = {key: (compute, block) for key, block in by_name.items()}
         with dask.config.set(scheduler="threads"), dask.callbacks.Callback(posttask=report):
             results = get(tasks, list(by_name), num_workers=in_flight)
+        if any(arrays is None for arrays in results):
+            raise Stopped
         done.update(zip(todo, results, strict=True))
     return _joined([done[block] for block in blocks])
 

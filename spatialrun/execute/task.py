@@ -14,7 +14,7 @@ from spatialrun.execute.context import StoredInputs, TaskContext
 from spatialrun.execute.events import Listener
 from spatialrun.execute.memory import Peak
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
-from spatialrun.execute.streaming import stream
+from spatialrun.execute.streaming import Stopped, stream
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import CohortStep, Outputs, Shape, StagedStep, Step, StreamingStep
 from spatialrun.store.actions import ActionRecord
@@ -29,12 +29,35 @@ Facts = Callable[[], dict[str, Any]]
 """What is to be said of a task so far: start, wall time, peak memory, log."""
 
 
-def run_task(spec: TaskSpec, listener: Listener, into: Store | None = None) -> TaskResult:
-    """Run a task and commit what it made; with ``into``, to another store than the one that holds its inputs."""
-    return perform(spec, listener, Runner.run, into)
+def never() -> bool:
+    """Say of a run that nobody can ask it to stop."""
+    return False
 
 
-def perform(spec: TaskSpec, listener: Listener, work: Work, into: Store | None = None) -> TaskResult:
+def run_task(
+    spec: TaskSpec, listener: Listener, into: Store | None = None, stopping: Callable[[], bool] = never
+) -> TaskResult:
+    """Run a task and commit what it made.
+
+    Parameters
+    ----------
+    spec, listener
+        The task, and who is told of it.
+    into
+        Where to commit; the store that holds its inputs by default.
+    stopping
+        Whether to begin no more of its blocks.
+    """
+    return perform(spec, listener, Runner.run, into, stopping)
+
+
+def perform(
+    spec: TaskSpec,
+    listener: Listener,
+    work: Work,
+    into: Store | None = None,
+    stopping: Callable[[], bool] = never,
+) -> TaskResult:
     """Do a task's work, or a part of it. Errors are returned, not raised: the result crosses processes."""
     context = TaskContext(spec, listener)
     started, clock, peak = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter(), Peak()
@@ -49,7 +72,9 @@ def perform(spec: TaskSpec, listener: Listener, work: Work, into: Store | None =
         }
 
     try:
-        outputs = work(Runner(spec, context, facts, into))
+        outputs = work(Runner(spec, context, facts, into, stopping))
+    except Stopped:
+        return TaskResult(facts=facts(), stopped=True)
     except Exception as problem:
         error = _as_error(problem, spec, context).at(step=spec.step, sample=spec.sample)
         return TaskResult(facts=facts(), error=error_to_json(error))
@@ -75,8 +100,16 @@ def _as_error(problem: Exception, spec: TaskSpec, context: TaskContext) -> Spati
 class Runner:
     """One task on its way through the stages."""
 
-    def __init__(self, spec: TaskSpec, context: TaskContext, facts: Facts, into: Store | None = None) -> None:
+    def __init__(
+        self,
+        spec: TaskSpec,
+        context: TaskContext,
+        facts: Facts,
+        into: Store | None,
+        stopping: Callable[[], bool],
+    ) -> None:
         self.spec = spec
+        self.stopping = stopping
         self.context = context
         self.facts = facts
         home = open_store(spec.store)
@@ -164,7 +197,14 @@ class Runner:
         if shape is not None:
             in_flight = min(in_flight, self.spec.memory // max(step.block_memory(shape, self.params), 1))
         return stream(
-            step, setup, self.inputs, self.params, self.partial(), self.context, in_flight=max(1, in_flight)
+            step,
+            setup,
+            self.inputs,
+            self.params,
+            self.partial(),
+            self.context,
+            in_flight=max(1, in_flight),
+            stopping=self.stopping,
         )
 
     def _stage(self, stage: str, compute: Callable[[], Outputs]) -> dict[str, Any]:

@@ -31,17 +31,24 @@ class WorkerDied(Exception):  # noqa: N818  (an event, not a fault of the caller
 
 
 class Worker:
-    """The run's end of a worker."""
+    """The run's end of a worker.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    threads
+        The most that any of its tasks may use.
+    """
+
+    def __init__(self, threads: int) -> None:
         # What can be imported here can be imported there; -P: the current folder only where it is here too.
         path = os.pathsep.join(map(os.path.abspath, sys.path))
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | _limits(threads) | {"PYTHONPATH": path},
         )
+        self._turn = threading.Lock()
 
     def run(self, spec: TaskSpec, listener: Listener) -> TaskResult:
         """Run a task and pass on its events.
@@ -51,12 +58,10 @@ class Worker:
         WorkerDied
             The process ended before the task did.
         """
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
+        stdout = self._process.stdout
         assert stdout is not None
         try:
-            stdin.write(_line(spec.to_json()))
-            stdin.flush()
+            self._send({"task": spec.to_json()})
         except OSError:
             raise WorkerDied(self._end()) from None
         for line in stdout:
@@ -67,6 +72,11 @@ class Worker:
                 return TaskResult(**message["result"])
             listener(Event(**message["event"]))
         raise WorkerDied(self._end())
+
+    def stop(self) -> None:
+        """Ask it to begin no more blocks of its task."""
+        with suppress(OSError):  # it has just died, which is found out where its answer is waited for
+            self._send({"stop": True})
 
     def kill(self) -> None:
         """End it at once."""
@@ -79,6 +89,13 @@ class Worker:
                 with suppress(BrokenPipeError):  # what it died before reading is still in the buffer
                     stream.close()
         self._process.wait()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        with self._turn:
+            stdin.write(_line(message))
+            stdin.flush()
 
     def _end(self) -> str:
         code = self._process.wait()
@@ -98,27 +115,44 @@ def serve() -> None:
             answers.flush()
 
     specs: SimpleQueue[dict[str, Any]] = SimpleQueue()
-    threading.Thread(target=_receive, args=(specs.put,), daemon=True).start()
+    stopping = threading.Event()
+    threading.Thread(target=_receive, args=(specs.put, stopping), daemon=True).start()
     while True:
-        result = run(TaskSpec.from_json(specs.get()), lambda event: answer({"event": asdict(event)}))
+        spec = TaskSpec.from_json(specs.get())
+        result = run(spec, lambda event: answer({"event": asdict(event)}), stopping=stopping.is_set)
         answer({"result": asdict(result)})
 
 
-def run(spec: TaskSpec, listener: Listener, into: Store | None = None) -> TaskResult:
+def run(
+    spec: TaskSpec,
+    listener: Listener,
+    into: Store | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> TaskResult:
     """Run a task with one BLAS thread: sums are then made in one order, whatever the number of cores."""
     from threadpoolctl import threadpool_limits
 
     from spatialrun.execute.task import run_task
 
     with threadpool_limits(1, user_api="blas"):
-        return run_task(spec, listener, into)
+        return run_task(spec, listener, into, stopping)
 
 
-def _receive(take: Callable[[dict[str, Any]], None]) -> None:
+def _receive(take: Callable[[dict[str, Any]], None], stopping: threading.Event) -> None:
     """Take specs as they come; when no more can come, nobody reads answers either: end, even within a task."""
     for line in sys.stdin.buffer:
-        take(json.loads(line))
+        message = json.loads(line)
+        if "stop" in message:
+            stopping.set()
+        else:
+            take(message["task"])
     os._exit(0)
+
+
+def _limits(threads: int) -> dict[str, str]:
+    """Return what keeps libraries from taking every core: they read it when they are imported."""
+    blas = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return blas | {"NUMBA_NUM_THREADS": str(threads)}
 
 
 def _line(content: Mapping[str, Any]) -> bytes:

@@ -93,7 +93,21 @@ def test_interrupt_is_130_and_says_that_work_is_kept(call, applied, monkeypatch)
     monkeypatch.setattr(spatialrun.api.LoadedRecipe, "apply", interrupted)
     stopped = call("apply", applied)
     assert stopped.code == 130
-    assert "interrupted: what was done is kept" in stopped.err
+    assert "interrupted: 0 tasks were done and kept" in stopped.err
+
+
+def test_fail_fast_retries_and_timeouts_reach_the_run(call, applied, monkeypatch):
+    given = []
+    apply = spatialrun.api.LoadedRecipe.apply
+
+    def noted(self, options, *rest):
+        given.append((options.keep_going, options.retries, options.timeout_s))
+        return apply(self, options, *rest)
+
+    monkeypatch.setattr(spatialrun.api.LoadedRecipe, "apply", noted)
+    assert call("apply", applied, "--fail-fast", "--retries", 2, "--timeout", 60).code == 0
+    assert call("apply", applied, "--keep-going").code == 0
+    assert given == [(False, 2, 60.0), (True, 0, None)]
 
 
 def test_fault_of_the_program_is_no_traceback(call, applied, monkeypatch):

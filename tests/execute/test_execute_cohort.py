@@ -128,7 +128,7 @@ class TestApply:
         assert forget(flag) == ["a b"]
 
     @pytest.mark.parametrize("jobs", [1, 2])
-    def test_workers_change_nothing(self, pair, tmp_path, jobs):
+    def test_workers_change_nothing(self, pair, tmp_path, jobs, only_workers):
         other = Lab(tmp_path / "other", pair.samples, pair.steps)
         assert digests(other.apply(jobs=jobs).run) == digests(pair.apply().run)
 

@@ -141,7 +141,7 @@ class TestWorkers:
     """Two samples side by side, each in a process of its own."""
 
     @pytest.fixture
-    def pair(self, lab, sections) -> Lab:
+    def pair(self, lab, sections, only_workers) -> Lab:
         lab.samples = {"a": sections["a"], "b": sections["b"]}
         lab.steps = READ + LOG
         return lab

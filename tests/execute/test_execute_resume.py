@@ -16,6 +16,7 @@ from spatialrun.store.store import open_store
 
 READ = "  - {id: read, uses: read.visium}\n"
 APPLY = "recipe.apply(Options(jobs={jobs}, memory=2 * 10**9))"
+ONLY_WORKERS = "import spatialrun.execute.queue as queue; queue.SMALL = -1\n"
 KILL_IN_FOURTH_BLOCK = """
 from spatialrun.steps import svg
 from spatialrun.steps.svg import SvgSpatialde
@@ -119,7 +120,9 @@ def test_cores_and_memory_decide_how_many_blocks_are_in_flight_and_nothing_else(
     assert digests(other.apply(**options).run) == digests(blocky.apply().run)
 
 
-def test_two_samples_side_by_side_come_to_the_same_as_one_after_another(lab, tmp_path, sections):
+def test_two_samples_side_by_side_come_to_the_same_as_one_after_another(
+    lab, tmp_path, sections, only_workers
+):
     lab.samples = {"a": sections["a"], "b": sections["b"]}
     other = Lab(tmp_path / "other", lab.samples, lab.steps)
     one, two = lab.apply(jobs=1).run, other.apply(jobs=2, memory=10**8).run
@@ -127,7 +130,7 @@ def test_two_samples_side_by_side_come_to_the_same_as_one_after_another(lab, tmp
     assert digests(one) == digests(two)
 
 
-def test_two_samples_of_the_same_content_come_to_the_same_at_once(lab, sections):
+def test_two_samples_of_the_same_content_come_to_the_same_at_once(lab, sections, only_workers):
     lab.samples = {"a": sections["a"], "b": sections["a"]}
     run = lab.apply(jobs=2).run
     assert run.status == "done"
@@ -188,7 +191,7 @@ except KeyboardInterrupt:
     import psutil
     print(len(psutil.Process().children()))
 """
-    assert ended(lab.python(code)).split() == ["0"]
+    assert ended(lab.python(ONLY_WORKERS + code)).split() == ["0"]
     run = open_store(lab.store).runs.latest()
     assert run.status == "interrupted"
     finished = {id for id, task in run.tasks.items() if task.status == "done"}
@@ -209,7 +212,7 @@ def listen(event):
         os.kill(os.getpid(), signal.SIGKILL)
 recipe.apply(Options(jobs=2), listen)
 """
-    pids = ended(lab.python(code), -signal.SIGKILL).split()
+    pids = ended(lab.python(ONLY_WORKERS + code), -signal.SIGKILL).split()
     workers = [psutil.Process(int(pid)) for pid in pids if psutil.pid_exists(int(pid))]
     assert pids
     assert psutil.wait_procs(workers, timeout=60)[1] == []

@@ -63,6 +63,7 @@ class ClusterExecutor:
         self._listener = listener
         self._jobs: set[Job] = set()
         self._turn = threading.Lock()
+        self._width = LEAST_WIDTH
         self._client = _connect(address)
         try:
             self._greet(store, uses)
@@ -73,9 +74,11 @@ class ClusterExecutor:
 
     @property
     def width(self) -> int:
-        """How many tasks may be given to the cluster as it is now."""
-        threads: int = sum(self._client.nthreads().values())
-        return min(max(threads, LEAST_WIDTH), MOST_WIDTH)
+        """How many tasks may be given to the cluster as it is now, or was when it last answered."""
+        with suppress(OSError, TimeoutError):  # a cluster that is gone fails the tasks that it had, not the run
+            threads: int = sum(self._client.nthreads().values())
+            self._width = min(max(threads, LEAST_WIDTH), MOST_WIDTH)
+        return self._width
 
     @property
     def idle(self) -> int:

@@ -76,7 +76,9 @@ class LoadedRecipe:
         return f"<recipe {self.recipe.file}: {counts}; store {self.store_url}>"
 
 
-def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> LoadedRecipe:
+def load(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), profile: str | Sequence[str] = ()
+) -> LoadedRecipe:
     """Load a recipe and check it against the catalogue and the samples' files.
 
     Parameters
@@ -85,13 +87,15 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> LoadedR
         The YAML file.
     overrides
         Edits as on the command line after ``--set``: ``steps.svg.with.n_svg=800``.
+    profile
+        The recipe's profile to apply, or several; of those that change the same value the last one wins.
 
     Raises
     ------
     RecipeErrors
         With every problem, in the order of the file.
     """
-    recipe, problems = check(Path(path), overrides=overrides)
+    recipe, problems = check(Path(path), overrides=overrides, profile=profile)
     graph = None
     if recipe is not None:
         graph, more = build(recipe)

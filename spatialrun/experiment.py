@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatialrun.errors import RecipeErrors, StoreError, Where
+from spatialrun.errors import RecipeErrors, StoreError, UsageError, Where
 from spatialrun.listing import (
     WIDTH,
     describe_metadata,
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 RECIPE_SUFFIXES = (".yaml", ".yml")
 
 
-def open_experiment(store: str | os.PathLike[str], run: str | None = None) -> Experiment:
+def open_experiment(
+    store: str | os.PathLike[str], run: str | None = None, profile: str | Sequence[str] = ()
+) -> Experiment:
     """Open what a run has made.
 
     Parameters
@@ -46,6 +48,8 @@ def open_experiment(store: str | os.PathLike[str], run: str | None = None) -> Ex
         The store's folder, or a recipe's file (its store is opened).
     run
         A run's id; the newest by default.
+    profile
+        The recipe's profile, or several, under which it was applied: they may name another store.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def open_experiment(store: str | os.PathLike[str], run: str | None = None) -> Ex
     RecipeErrors
         Where a recipe is given that cannot be read.
     """
-    opened = open_place(store)
+    opened = open_place(store, profile)
     found = opened.runs.latest() if run is None else opened.runs.get(run)
     if found is None:
         raise StoreError(
@@ -67,17 +71,19 @@ def open_experiment(store: str | os.PathLike[str], run: str | None = None) -> Ex
     return Experiment(opened, found)
 
 
-def open_place(place: str | os.PathLike[str]) -> Store:
-    """Open a store by its place, or by a recipe's file.
+def open_place(place: str | os.PathLike[str], profile: str | Sequence[str] = ()) -> Store:
+    """Open a store by its place, or by a recipe's file (with its profiles).
 
     Raises
     ------
     StoreError
         ``store.missing``, ``store.not-a-store``, ``store.newer-format``.
     RecipeErrors
-        Where a recipe is given that cannot be read.
+        Where a recipe is given that cannot be read, or lacks a profile.
+    UsageError
+        Where a profile is given, but no recipe.
     """
-    return open_store(_store_of(place))
+    return open_store(_store_of(place, profile))
 
 
 class Experiment:
@@ -306,16 +312,20 @@ class Experiment:
         )
 
 
-def _store_of(place: str | os.PathLike[str]) -> str | Path:
+def _store_of(place: str | os.PathLike[str], profile: str | Sequence[str]) -> str | Path:
     """Return the store's place itself, or the one that a recipe names."""
     path = Path(place)
     if path.suffix not in RECIPE_SUFFIXES or path.is_dir():
+        if profile:
+            hint = "name the recipe instead of its store"
+            raise UsageError("usage", f"{place} is a store: profiles are a recipe's", hint=hint)
         return place if isinstance(place, str) else path
     from spatialrun.recipe.loader import check
 
-    recipe, problems = check(path)
-    if recipe is None or not recipe.store:
-        raise RecipeErrors(problems)
+    recipe, problems = check(path, profile=profile)
+    fatal = [problem for problem in problems if problem.code == "recipe.unknown-profile"]
+    if recipe is None or not recipe.store or fatal:
+        raise RecipeErrors(fatal or problems)
     return recipe.store_url or str(recipe.store_path)
 
 

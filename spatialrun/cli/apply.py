@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spatialrun.cli import exits
-from spatialrun.cli.options import Overrides, Recipe
+from spatialrun.cli.options import Overrides, Profiles, Recipe
 
 if TYPE_CHECKING:
     from spatialrun.api import LoadedRecipe
@@ -62,6 +62,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per ev
 def apply(
     recipe: Recipe,
     set: Overrides = None,
+    profile: Profiles = None,
     jobs: Jobs = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
@@ -97,7 +98,7 @@ def apply(
         retries=retries,
         timeout_s=timeout,
     )
-    loaded = load(recipe, set or ())
+    loaded = load(recipe, set or (), profile or ())
     reporter = _reporter(loaded, quiet=quiet, verbose=bool(verbose), json=json)
     tally = Tally(reporter)
     try:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from spatialrun.cli.options import Overrides, Recipe
+from spatialrun.cli.options import Overrides, Profiles, Recipe
 
 
-def check(recipe: Recipe, set: Overrides = None) -> None:
+def check(recipe: Recipe, set: Overrides = None, profile: Profiles = None) -> None:
     """Check a recipe: every problem with its place, or ok. Computes nothing."""
     from spatialrun.api import load
     from spatialrun.cli import words
     from spatialrun.cli.console import out, print_line
 
-    loaded = load(recipe, set or ())
+    loaded = load(recipe, set or (), profile or ())
     parts = [
         words.count(len(loaded.recipe.steps), "step"),
         words.count(len(loaded.recipe.samples), "sample"),

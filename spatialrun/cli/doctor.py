@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli.options import Json
+from spatialrun.cli.options import Json, Profiles
 
 Place = Annotated[
     str | None,
@@ -14,7 +14,7 @@ Place = Annotated[
 ]
 
 
-def doctor(store: Place = None, json: Json = False) -> None:
+def doctor(store: Place = None, profile: Profiles = None, json: Json = False) -> None:
     """Check the installation, the machine and a store.
 
     Exits with 1 where something stands in the way of a run.
@@ -30,7 +30,7 @@ def doctor(store: Place = None, json: Json = False) -> None:
     from spatialrun.doctor import examine, is_sound
     from spatialrun.experiment import open_place
 
-    checks = examine(open_place(store) if store is not None else None)
+    checks = examine(open_place(store, profile or ()) if store is not None else None)
     if json:
         typer.echo(dumps([asdict(check) for check in checks]))
     else:

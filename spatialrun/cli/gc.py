@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli.options import Json, Store
+from spatialrun.cli.options import Json, Profiles, Store
 from spatialrun.errors import UsageError
 
 KeepRuns = Annotated[
@@ -32,6 +32,7 @@ def gc(
     max_size: MaxSize = None,
     grace: Grace = "1h",
     dry_run: DryRun = False,
+    profile: Profiles = None,
     json: Json = False,
 ) -> None:
     """Delete what no run holds; safe beside running applies.
@@ -48,7 +49,7 @@ def gc(
     from spatialrun.store.gc import Policy, collect
 
     policy = Policy(keep_runs, memory.parse(max_size) if max_size else None, _seconds(grace))
-    result = collect(open_place(store), policy, dry_run=dry_run)
+    result = collect(open_place(store, profile or ()), policy, dry_run=dry_run)
     if json:
         typer.echo(dumps(asdict(result)))
     else:

@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli.options import RunId, Store
+from spatialrun.cli.options import Profiles, RunId, Store
 
 Step = Annotated[str | None, typer.Argument(metavar="[STEP]", help="One step alone.")]
 Sample = Annotated[str | None, typer.Argument(metavar="[SAMPLE]", help="One sample alone.")]
 
 
-def log(store: Store, step: Step = None, sample: Sample = None, run: RunId = None) -> None:
+def log(
+    store: Store, step: Step = None, sample: Sample = None, run: RunId = None, profile: Profiles = None
+) -> None:
     """Show what the tasks of a run said: their log, time, memory and errors.
 
     [dim]spatialrun log expm/visium svg p2-t5[/dim]
@@ -21,4 +23,4 @@ def log(store: Store, step: Step = None, sample: Sample = None, run: RunId = Non
     from spatialrun.cli.render_log import print_log
     from spatialrun.experiment import open_experiment
 
-    print_log(out(), open_experiment(store, run).run, step, sample)
+    print_log(out(), open_experiment(store, run, profile or ()).run, step, sample)

@@ -15,6 +15,14 @@ Overrides = Annotated[
         help="Change the recipe for this time: steps.svg.with.n_svg=800, samples.p2.path=outs. May be repeated.",
     ),
 ]
+Profiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Apply one of the recipe's profiles. May be repeated; the last wins.",
+    ),
+]
 Store = Annotated[
     str, typer.Argument(metavar="STORE", help="A store's folder, or the recipe whose store is meant.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli.options import Json, Overrides, Recipe
+from spatialrun.cli.options import Json, Overrides, Profiles, Recipe
 
 
 class Notation(StrEnum):
@@ -26,6 +26,7 @@ Verbose = Annotated[
 def plan(
     recipe: Recipe,
     set: Overrides = None,
+    profile: Profiles = None,
     graph: Graph = None,
     verbose: Verbose = False,
     json: Json = False,
@@ -38,7 +39,7 @@ def plan(
     from spatialrun.cli import render_plan
     from spatialrun.cli.console import out
 
-    loaded = load(recipe, set or ())
+    loaded = load(recipe, set or (), profile or ())
     planned = loaded.plan()
     if graph is not None:
         from spatialrun.plan import diagram

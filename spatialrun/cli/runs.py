@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli.options import Json, Store
+from spatialrun.cli.options import Json, Profiles, Store
 
 Pin = Annotated[str | None, typer.Option("--pin", metavar="ID", help="Keep a run whatever its age.")]
 Unpin = Annotated[str | None, typer.Option("--unpin", metavar="ID", help="Let it go with the others.")]
 
 
-def runs(store: Store, pin: Pin = None, unpin: Unpin = None, json: Json = False) -> None:
+def runs(
+    store: Store, pin: Pin = None, unpin: Unpin = None, profile: Profiles = None, json: Json = False
+) -> None:
     """List the runs of a store, oldest first, or pin one.
 
     [dim]spatialrun runs expm/visium --pin 20260728-101500-ab12[/dim]
@@ -24,7 +26,7 @@ def runs(store: Store, pin: Pin = None, unpin: Unpin = None, json: Json = False)
     from spatialrun.experiment import open_place
     from spatialrun.store.overview import list_runs
 
-    opened = open_place(store)
+    opened = open_place(store, profile or ())
     if pin is not None:
         opened.runs.pin(pin)
     if unpin is not None:

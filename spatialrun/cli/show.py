@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli.options import RunId, Store
+from spatialrun.cli.options import Profiles, RunId, Store
 
 Sample = Annotated[
     str | None, typer.Argument(metavar="[SAMPLE]", help="One sample; all together by default.")
 ]
 
 
-def show(store: Store, sample: Sample = None, run: RunId = None) -> None:
+def show(store: Store, sample: Sample = None, run: RunId = None, profile: Profiles = None) -> None:
     """Show what a run holds: its samples, and what they have in obs, var, layers ...
 
     [dim]spatialrun show expm/visium p2-t5[/dim]
@@ -22,7 +22,7 @@ def show(store: Store, sample: Sample = None, run: RunId = None) -> None:
     from spatialrun.experiment import open_experiment
 
     console = out()
-    experiment = open_experiment(store, run)
+    experiment = open_experiment(store, run, profile or ())
     if sample is None:
         text = str(experiment)
     elif console.is_terminal:

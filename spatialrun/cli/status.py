@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from spatialrun.cli.options import Json, Store
+from spatialrun.cli.options import Json, Profiles, Store
 
 
-def status(store: Store, json: Json = False) -> None:
+def status(store: Store, profile: Profiles = None, json: Json = False) -> None:
     """Show what is running on a store now, its last run, its size and the free space.
 
     [dim]spatialrun status expm/visium[/dim]
@@ -19,7 +19,7 @@ def status(store: Store, json: Json = False) -> None:
     from spatialrun.experiment import open_place
     from spatialrun.store.overview import look_at
 
-    found = look_at(open_place(store))
+    found = look_at(open_place(store, profile or ()))
     if json:
         typer.echo(dumps(status_to_json(found)))
     else:

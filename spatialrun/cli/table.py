@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli.options import RunId, Sample, Store
+from spatialrun.cli.options import Profiles, RunId, Sample, Store
 
 ROWS_SHOWN = 20
 
@@ -39,6 +39,7 @@ def table(
     where: Filter = None,
     columns: Columns = None,
     run: RunId = None,
+    profile: Profiles = None,
     csv: Csv = False,
 ) -> None:
     """Print a table of a sample: obs, var, or one in uns.
@@ -56,7 +57,7 @@ def table(
         columns=tuple(part.strip() for part in columns.split(",")) if columns else (),
         head=head or (None if csv else ROWS_SHOWN),
     )
-    frame = open_experiment(store, run).table(sample, name)
+    frame = open_experiment(store, run, profile or ()).table(sample, name)
     chosen, total = selection.of(frame, name)
     if csv:
         typer.echo(chosen.to_csv(index=False), nl=False)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli.options import Json, RunId, Store
+from spatialrun.cli.options import Json, Profiles, RunId, Store
 
 Sample = Annotated[
     int, typer.Option("--sample", metavar="N", min=0, help="Compute N tasks anew, too, and compare results.")
@@ -23,6 +23,7 @@ def verify(
     sample: Sample = 0,
     seed: Seed = 0,
     repair: Repair = False,
+    profile: Profiles = None,
     json: Json = False,
 ) -> None:
     """Read everything in a store again, and say what does not hold what was written.
@@ -38,7 +39,7 @@ def verify(
     from spatialrun.experiment import open_place
     from spatialrun.store import verify as verification
 
-    opened = open_place(store)
+    opened = open_place(store, profile or ())
     recomputed = recompute_some(opened, run, sample, seed) if sample else ()
     found = verification.verify(opened, run)
     dropped = verification.repair(opened, found) if repair else ()

@@ -80,8 +80,8 @@ def apply(
 
     [dim]spatialrun apply recipe.yaml -j 4 --memory 6GB[/dim]
     """
+    from spatialrun import words
     from spatialrun.api import load
-    from spatialrun.cli import words
     from spatialrun.cli.console import err, out, print_line
     from spatialrun.cli.failure import print_warnings
     from spatialrun.cli.progress import Tally

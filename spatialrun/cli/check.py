@@ -7,8 +7,8 @@ from spatialrun.cli.options import Overrides, Profiles, Recipe
 
 def check(recipe: Recipe, set: Overrides = None, profile: Profiles = None) -> None:
     """Check a recipe: every problem with its place, or ok. Computes nothing."""
+    from spatialrun import words
     from spatialrun.api import load
-    from spatialrun.cli import words
     from spatialrun.cli.console import out, print_line
 
     loaded = load(recipe, set or (), profile or ())

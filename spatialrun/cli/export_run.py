@@ -17,7 +17,7 @@ def export_run(store: Store, target: Target, run: RunId = None, profile: Profile
 
     [dim]spatialrun export-run expm/visium paper.zip[/dim]
     """
-    from spatialrun.cli import words
+    from spatialrun import words
     from spatialrun.cli.console import out, print_line
     from spatialrun.experiment import open_experiment
     from spatialrun.store import archive

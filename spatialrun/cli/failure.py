@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.cli.console import print_line
 from spatialrun.errors import RecipeErrors, SpatialrunError
 

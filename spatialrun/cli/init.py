@@ -20,7 +20,7 @@ def init(folders: Folders, output: Output = Path("recipe.yaml"), force: Force = 
 
     [dim]spatialrun init data --output visium.yaml[/dim]
     """
-    from spatialrun.cli import words
+    from spatialrun import words
     from spatialrun.cli.console import err, out, print_columns, print_line
     from spatialrun.cli.discovery import find
     from spatialrun.cli.draft import draft

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.cli.console import print_line
 from spatialrun.cli.progress import STOPPING
 from spatialrun.execute.events import Event

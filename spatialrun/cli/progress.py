@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from rich.console import Console
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.cli.console import print_line
 from spatialrun.execute.events import Event
 

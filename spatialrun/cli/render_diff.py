@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.cli.console import print_columns, print_line
 from spatialrun.cli.render_table import cell
 from spatialrun.plan.difference import Difference, Moved, SlotChange, TaskChange

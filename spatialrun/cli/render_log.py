@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.cli.console import print_line
 from spatialrun.cli.failure import error_lines
 from spatialrun.errors import StoreError

@@ -8,8 +8,8 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
+from spatialrun import words
 from spatialrun.api import LoadedRecipe
-from spatialrun.cli import words
 from spatialrun.cli.console import print_columns, print_line
 from spatialrun.cli.failure import error_lines
 from spatialrun.cli.progress import Tally

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.cli.console import print_columns, print_line
-from spatialrun.cli.render_reason import reason_words
 from spatialrun.plan.identity import FINAL, stages
 from spatialrun.plan.plan import Plan, PlannedTask
+from spatialrun.plan.wording import reason_words
 from spatialrun.slots import COHORT
 
 STYLES = {"cached": "dim", "run": "green", "pending": "yellow"}

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from spatialrun.cli.console import print_columns, print_line
-from spatialrun.cli.render_reason import value
 from spatialrun.errors import SpatialrunError
+from spatialrun.plan.wording import value
 from spatialrun.slots import COHORT
 from spatialrun.steps.contract import CohortStep, Parameters, Site, StagedStep, Step, parameter_names
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.cli.console import print_columns, print_line
 from spatialrun.store.gc import Collection, Policy
 from spatialrun.store.overview import RunFacts, Status

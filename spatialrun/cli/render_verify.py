@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.cli.console import print_columns, print_line
 from spatialrun.execute.recompute import Recomputed
 from spatialrun.execute.spec import error_to_json

@@ -75,7 +75,9 @@ class ClusterExecutor:
     @property
     def width(self) -> int:
         """How many tasks may be given to the cluster as it is now, or was when it last answered."""
-        with suppress(OSError, TimeoutError):  # a cluster that is gone fails the tasks that it had, not the run
+        with suppress(
+            OSError, TimeoutError
+        ):  # a cluster that is gone fails the tasks that it had, not the run
             threads: int = sum(self._client.nthreads().values())
             self._width = min(max(threads, LEAST_WIDTH), MOST_WIDTH)
         return self._width

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.cli.console import print_columns
 from spatialrun.cli.failure import error_lines, print_warnings
 from spatialrun.cli.live import Board, LiveBoard
 from spatialrun.cli.progress import PLAIN_PROGRESS_EVERY, PlainLines
-from spatialrun.cli.render_reason import reason_words
 from spatialrun.cli.render_step import type_words
 from spatialrun.cli.render_table import cell
 from spatialrun.errors import DataError, Where
 from spatialrun.execute.events import Event
 from spatialrun.plan.reasons import Reason
 from spatialrun.plan.task import TaskId
+from spatialrun.plan.wording import reason_words
 
 
 def printed(*things, width=80):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spatialrun.cli import words
+from spatialrun import words
 from spatialrun.plan.reasons import Reason
 
 LONGEST_VALUE = 40

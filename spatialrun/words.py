@@ -1,4 +1,4 @@
-"""Quantities, places and names in words."""
+"""Quantities, places and names in words, for whatever prints them."""
 
 from __future__ import annotations
 

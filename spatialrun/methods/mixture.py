@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialrun.methods.reporter import SILENT, Reporter
+
 Array = NDArray[np.float64]
 
 STARTS = 100
@@ -46,7 +48,14 @@ class TiedMixture:
         return scores
 
 
-def fit(X: Array, n_components: int, rng: np.random.Generator, *, starts: int = STARTS) -> TiedMixture:
+def fit(
+    X: Array,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    starts: int = STARTS,
+    report: Reporter = SILENT,
+) -> TiedMixture:
     """Fit by expectation and maximisation from many starts, and keep the most likely.
 
     Parameters
@@ -59,6 +68,8 @@ def fit(X: Array, n_components: int, rng: np.random.Generator, *, starts: int = 
         Draws the starts.
     starts
         How many; each is a short k-means from k-means++ seeds, run to convergence on at most 10,000 spots.
+    report
+        Is told how many starts are done.
 
     Notes
     -----
@@ -75,11 +86,24 @@ def fit(X: Array, n_components: int, rng: np.random.Generator, *, starts: int = 
         whitening = _whitening(X - mean)
         Y = (X - mean) @ whitening
         some = Y if len(Y) <= START_SPOTS else Y[np.sort(rng.choice(len(Y), START_SPOTS, replace=False))]
-        runs = (_Run(_lloyd(some, n_components, rng)).follow(some) for _ in range(starts))
-        best = max(runs, key=lambda run: run.log_likelihood)
+        best = _most_likely(some, n_components, rng, starts, report)
         if some is not Y:
             best.follow(Y)
     return TiedMixture(mean, whitening, best.slope, best.offset, best.log_likelihood)
+
+
+def _most_likely(
+    Y: Array, n_components: int, rng: np.random.Generator, starts: int, report: Reporter
+) -> _Run:
+    """The first of the best runs."""
+    best = None
+    for done in range(1, starts + 1):
+        run = _Run(_lloyd(Y, n_components, rng)).follow(Y)
+        if best is None or run.log_likelihood > best.log_likelihood:
+            best = run
+        report.progress(done, starts, "starts")
+    assert best is not None
+    return best
 
 
 def _whitening(centred: Array) -> Array:

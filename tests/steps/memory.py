@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from spatialrun.slots import group_of
-from spatialrun.steps.contract import Parameters, Site, StagedStep, Step, StreamingStep, implicit_reads
+from spatialrun.steps.contract import (
+    CohortStep,
+    Parameters,
+    Site,
+    StagedStep,
+    Step,
+    StreamingStep,
+    implicit_reads,
+)
 
 
 @dataclass
@@ -107,13 +115,48 @@ class Section:
         model = step.Params(**params)
         inputs = self.inputs(step, model)
         context = MemoryContext(self.root, step.destination(model) or "export")
-        writes = {write.port: write.slot for write in step.writes(model, self.site(step))}
-        outputs = _stages(step, model, inputs, context)
+        self.fill(step, model, _stages(step, model, inputs, context))
+        return context
+
+    def fill(self, step: Step, params: Parameters, outputs: Mapping[str, Any]) -> None:
+        """Take a step's outputs over: all that it declares, and nothing else."""
+        writes = {write.port: write.slot for write in step.writes(params, self.site(step))}
         assert set(outputs) == set(writes), "outputs are not what was declared"
         for slot in writes.values():
             assert slot not in self.slots, f"{slot} has two writers"
             _check_length(self.slots | {writes[p]: v for p, v in outputs.items()}, slot)
         self.slots |= {writes[port]: value for port, value in outputs.items()}
+
+
+def half_of(section: Section) -> Section:
+    """Every second spot of a section, its genes in another order."""
+    slots = dict(section.slots)
+    kept, order = slice(None, None, 2), slice(None, None, -1)
+    slots["axes/obs"], slots["axes/var"] = slots["axes/obs"][kept], slots["axes/var"][order]
+    slots |= {
+        name: layer[kept][:, order].tocsc() for name, layer in slots.items() if name.startswith("layers/")
+    }
+    slots["obsm/spatial"] = slots["obsm/spatial"][kept]
+    return Section(section.root, slots=slots)
+
+
+class Cohort:
+    """Samples by name, on which cohort steps run."""
+
+    def __init__(self, root: Path, members: Mapping[str, Section]) -> None:
+        self.root = root
+        self.members = dict(members)
+
+    def run(self, step: Step, **params: Any) -> MemoryContext:
+        """Run a cohort step as the engine does."""
+        assert isinstance(step, CohortStep)
+        model = step.Params(**params)
+        context = MemoryContext(self.root)
+        inputs = {name: member.inputs(step, model) for name, member in self.members.items()}
+        returned = step.run_cohort(inputs, model, context)
+        assert list(returned) == list(self.members)
+        for name, member in self.members.items():
+            member.fill(step, model, returned[name])
         return context
 
 

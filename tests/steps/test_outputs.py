@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import xarray
-from memory import Section
+from memory import Cohort, Section, half_of
 
 from spatialrun.steps import catalogue
-from spatialrun.steps.contract import FileBytes
+from spatialrun.steps.contract import CohortStep, FileBytes
 
 PINS = Path(__file__).parent / "pins"
 
@@ -28,10 +28,14 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "annotate.obs": (None, {"slot": "uns/notes", "columns": ["domain", "depth"]}),
     "annotate.var": (None, {"table": "files/genes.csv"}),
     "compare.labels": (None, {"labels": "layer", "annotation": "expert"}),
+    "domains.multispati": (None, {"n_clusters": 3, "n_pcs": 12, "n_components": 6}),
+    "domains.spagcn": (None, {"layer": "counts", "n_clusters": 3, "num_pcs": 12, "histology": True}),
     "export.h5ad": (None, {"path": "out/section.h5ad"}),
     "export.table": (None, {"path": "out/var.tsv", "what": "var", "sort": "score.rank", "head": 5}),
     "genes.select": (None, {"all_of": ["chosen"]}),
     "genes.variable": (None, {"n_top_genes": 10}),
+    "integrate.multispati": (None, {"n_clusters": 3, "n_pcs": 12, "n_components": 6}),
+    "integrate.spagcn": (None, {"layer": "counts", "n_clusters": 3, "num_pcs": 12}),
     "normalize.log": (None, {}),
     "plot.spatial": (None, {"color": ["layer", "GENE3"], "dpi": 60}),
     "qc.metrics": (None, {}),
@@ -56,7 +60,10 @@ def test_outputs_stay_what_they_are(name: str, section: Section, files: Path) ->
         section = Section(section.root, files / path)
     (files / "genes.csv").write_text("gene,marker\nGENE1,yes\nGENE2,no\n")
     before = set(section.slots)
-    section.run(step, **params)
+    if isinstance(step, CohortStep):
+        Cohort(files, {"one": section, "half": half_of(section)}).run(step, **params)
+    else:
+        section.run(step, **params)
     found = {slot: summary(value) for slot, value in section.slots.items() if slot not in before}
     pin = PINS / f"{name}.json"
     if os.environ.get("SPATIALRUN_WRITE_PINS"):

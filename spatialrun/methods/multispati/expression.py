@@ -56,7 +56,8 @@ def lognorm(counts: csc_matrix, columns: NDArray[np.intp]) -> csc_matrix:
     """log1p of some genes at 10,000 counts a spot; depth is counted over all genes: (N, columns) float32."""
     from scipy.sparse import csc_matrix
 
-    depth = np.bincount(counts.indices, counts.data, counts.shape[0])
+    # Without any counts bincount forgets that weights are floats.
+    depth = np.bincount(counts.indices, counts.data, counts.shape[0]).astype(np.float64)
     factor = np.divide(DEPTH, depth, out=np.zeros_like(depth), where=depth > 0)
     chosen = counts[:, columns]
     data = np.log1p(chosen.data * factor[chosen.indices]).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,13 @@ from spatialrun.methods.neighbors import mean_of, nearest_within
 from spatialrun.methods.partition import Domains, Labels, by_size, check_n_clusters, fill_empty, split
 from spatialrun.methods.pca import principal_components
 from spatialrun.methods.refine import Shape, refine_each
+from spatialrun.methods.reporter import SILENT, Reporter
 
 if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csc_matrix
 
 Array = NDArray[np.float64]
-Log = Callable[[str], None]
 
 FITTED_SPOTS = 50_000
 """Most spots that loadings and mixture are fitted to; all spots get a domain."""
@@ -55,7 +55,7 @@ def domains(
     seed: int = 0,
     genes: NDArray[np.bool_] | None = None,
     options: Options | None = None,
-    log: Log = lambda _: None,
+    report: Reporter = SILENT,
 ) -> Domains:
     """Spatial domains of one sample.
 
@@ -73,8 +73,8 @@ def domains(
         (G,) bool: use these instead of choosing ``options.n_genes`` by vst.
     options
         See `Options`.
-    log
-        Takes lines of text.
+    report
+        Is told of warnings and progress.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def domains(
     rng = np.random.default_rng(seed)
     chosen = variable_genes([counts], options.n_genes, rng) if genes is None else genes
     expression = lognorm(counts, np.flatnonzero(chosen))
-    return _partition([expression], [coordinates], n_clusters, rng, options, log)[0]
+    return _partition([expression], [coordinates], n_clusters, rng, options, report)[0]
 
 
 def integrate(
@@ -104,7 +104,7 @@ def integrate(
     *,
     seed: int = 0,
     options: Options | None = None,
-    log: Log = lambda _: None,
+    report: Reporter = SILENT,
 ) -> list[Domains]:
     """Shared domains of a cohort: components and mixture of all spots together, neighbours within each sample.
 
@@ -115,7 +115,7 @@ def integrate(
         genes of a sample.
     n_clusters
         Domains of the cohort; exactly as many in all, though a sample may lack some.
-    seed, options, log
+    seed, options, report
         As in `domains`.
 
     Raises
@@ -125,13 +125,13 @@ def integrate(
     """
     options = options or Options()
     shared, columns = shared_genes(gene_names)
-    log(f"{len(counts)} samples share {len(shared)} genes.")
+    report.log(f"{len(counts)} samples share {len(shared)} genes.")
     rng = np.random.default_rng(seed)
     on_shared = [sample[:, own] for sample, own in zip(counts, columns, strict=True)]
     chosen = variable_genes(on_shared, options.n_genes, rng)
     del on_shared
     expression = [lognorm(sample, own[chosen]) for sample, own in zip(counts, columns, strict=True)]
-    return _partition(expression, coordinates, n_clusters, rng, options, log)
+    return _partition(expression, coordinates, n_clusters, rng, options, report)
 
 
 def _partition(
@@ -140,27 +140,36 @@ def _partition(
     n_clusters: int,
     rng: np.random.Generator,
     options: Options,
-    log: Log,
+    report: Reporter,
 ) -> list[Domains]:
+    from threadpoolctl import threadpool_limits
+
     sizes = [sample.shape[0] for sample in expression]
     neighbors = nearest_within(coordinates, options.k)
-    X = standardised(expression)
-    T = principal_components(X, options.n_pcs, fitted_on=FITTED_SPOTS, rng=rng).scores
-    E = embed(T, mean_of(neighbors), options.k, min(options.n_components, options.n_pcs), options.embedding)
-    labels = by_size(_cluster(E, n_clusters, rng, options, log))
+    with threadpool_limits(1):  # the order of sums does not depend on the machine's cores
+        X = standardised(expression)
+        T = principal_components(X, options.n_pcs, fitted_on=FITTED_SPOTS, rng=rng).scores
+        del X
+        n_components = min(options.n_components, options.n_pcs)
+        E = embed(T, mean_of(neighbors), options.k, n_components, options.embedding)
+        labels = by_size(_cluster(E, n_clusters, rng, options, report))
     parts = split(labels, sizes)
     refined = refine_each(parts, coordinates, options.refine_shape)
     return [Domains(*part) for part in zip(parts, refined, split(E, sizes), strict=True)]
 
 
-def _cluster(E: Array, n_clusters: int, rng: np.random.Generator, options: Options, log: Log) -> Labels:
+def _cluster(
+    E: Array, n_clusters: int, rng: np.random.Generator, options: Options, report: Reporter
+) -> Labels:
     fitted = E
     if len(E) > FITTED_SPOTS:
         fitted = E[np.sort(rng.choice(len(E), FITTED_SPOTS, replace=False))]
-    model = mixture.fit(fitted, n_clusters, rng, starts=options.starts)
-    log(f"mixture of {n_clusters} domains: log-likelihood {model.log_likelihood:.4f} a spot.")
+    model = mixture.fit(fitted, n_clusters, rng, starts=options.starts, report=report)
+    report.log(f"mixture of {n_clusters} domains: log-likelihood {model.log_likelihood:.4f} a spot.")
     scores = model.scores(E)
     labels, n_empty = fill_empty(scores.argmax(axis=1).astype(np.int32), n_clusters, scores.max(axis=1))
     if n_empty:
-        log(f"{n_empty} of {n_clusters} domains hold one spot each: fewer can be told apart in these data.")
+        report.warn(
+            f"{n_empty} of {n_clusters} domains hold one spot each: fewer can be told apart in these data"
+        )
     return labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +15,7 @@ from spatialrun.methods.neighbors import checked_places, nearest_within
 from spatialrun.methods.partition import Domains, Labels, by_size, check_n_clusters, split
 from spatialrun.methods.pca import principal_components
 from spatialrun.methods.refine import VOTERS, Shape, refine_each
+from spatialrun.methods.reporter import SILENT, Reporter
 from spatialrun.methods.spagcn.adjacency import aggregate, length_scale
 from spatialrun.methods.spagcn.network import train
 from spatialrun.methods.spagcn.reference import Search, fit_by_resolution
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csc_matrix
 
 Array = NDArray[np.float64]
-Log = Callable[[str], None]
 
 FITTED_SPOTS = 50_000
 """Most spots that loadings are computed from."""
@@ -62,7 +62,7 @@ def domains(
     seed: int = 0,
     histology: Array | None = None,
     options: Options | None = None,
-    log: Log = lambda _: None,
+    report: Reporter = SILENT,
 ) -> Domains:
     """Spatial domains of one sample.
 
@@ -74,15 +74,15 @@ def domains(
         (N, 2) x, y in full-resolution pixels.
     n_clusters
         Domains, 2 to N. The result has exactly as many, refined too; under ``search: reference`` it may have
-        others, and the log says so.
+        others, and a warning says so.
     seed
         Of the mixture's starts; under ``search: reference`` of weights and Leiden.
     histology
         (N,) third coordinate from `histology_coordinate`, for the graph.
     options
         See `Options`.
-    log
-        Takes lines of text.
+    report
+        Is told the lines that the reference prints, warnings and progress.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def domains(
     ``search='reference'`` keeps the reference's procedure on our A and X.
     """
     third = None if histology is None else [histology]
-    return _partition([lognorm], [coordinates], third, n_clusters, seed, options or Options(), log)[0]
+    return _partition([lognorm], [coordinates], third, n_clusters, seed, options or Options(), report)[0]
 
 
 def integrate(
@@ -120,7 +120,7 @@ def integrate(
     seed: int = 0,
     histology: Sequence[Array] | None = None,
     options: Options | None = None,
-    log: Log = lambda _: None,
+    report: Reporter = SILENT,
 ) -> list[Domains]:
     """Shared domains of a cohort: one model, with a graph and a length l for each sample.
 
@@ -130,7 +130,7 @@ def integrate(
         One each a sample, as in `domains`; the genes that all samples have are used.
     n_clusters
         Domains of the cohort; exactly as many in all, though a sample may lack some.
-    seed, options, log
+    seed, options, report
         As in `domains`.
 
     Raises
@@ -139,9 +139,9 @@ def integrate(
         As `domains`; ``data.empty`` when the samples share no genes.
     """
     shared, columns = shared_genes(gene_names)
-    log(f"{len(lognorm)} samples share {len(shared)} genes.")
+    report.log(f"{len(lognorm)} samples share {len(shared)} genes.")
     on_shared = [sample[:, own] for sample, own in zip(lognorm, columns, strict=True)]
-    return _partition(on_shared, coordinates, histology, n_clusters, seed, options or Options(), log)
+    return _partition(on_shared, coordinates, histology, n_clusters, seed, options or Options(), report)
 
 
 def _partition(
@@ -151,7 +151,7 @@ def _partition(
     n_clusters: int,
     seed: int,
     options: Options,
-    log: Log,
+    report: Reporter,
 ) -> list[Domains]:
     from threadpoolctl import threadpool_limits
 
@@ -161,11 +161,11 @@ def _partition(
     rng = np.random.default_rng(seed)
     X = _components(expression, options.num_pcs, rng)
     with threadpool_limits(1):
-        H = _aggregated(X, places, histology, options.p, log)
+        H = _aggregated(X, places, histology, options.p, report)
         if options.search == "reference":
-            labels = _by_reference(H, n_clusters, seed, options, log)
+            labels = _by_reference(H, n_clusters, seed, options, report)
         else:
-            labels = _by_mixture(X, H, places, n_clusters, rng, options, log)
+            labels = _by_mixture(X, H, places, n_clusters, rng, options, report)
     parts = split(by_size(labels), sizes)
     refined = refine_each(parts, places, options.refine_shape)
     return [Domains(*part) for part in zip(parts, refined, split(H, sizes), strict=True)]
@@ -193,17 +193,17 @@ def _components(expression: list[csc_matrix], n_components: int, rng: np.random.
 
 
 def _aggregated(
-    X: Array, places: list[Array], histology: Sequence[Array] | None, p: float, log: Log
+    X: Array, places: list[Array], histology: Sequence[Array] | None, p: float, report: Reporter
 ) -> Array:
     """H of all samples, (N, C)."""
     source = "xy coordinates only" if histology is None else "spatial coords + histology image"
-    log(f"calculating adjacency matrix from {source}.")
+    report.log(f"calculating adjacency matrix from {source}.")
     if histology is not None:
         places = [np.column_stack([own, z]) for own, z in zip(places, histology, strict=True)]
     H = []
     for own, part in zip(places, split(X, [len(own) for own in places]), strict=True):
         length = length_scale(own, p)
-        log(f"recommended l = {length}")
+        report.log(f"recommended l = {length}")
         H.append(aggregate(own, length, part))
     return np.concatenate(H)
 
@@ -215,13 +215,13 @@ def _by_mixture(
     n_clusters: int,
     rng: np.random.Generator,
     options: Options,
-    log: Log,
+    report: Reporter,
 ) -> Labels:
     neighbors = nearest_within(places, VOTERS[options.refine_shape] or SMOOTHING)
-    start, n_filled = start_labels(X, neighbors, n_clusters, rng)
+    start, n_filled = start_labels(X, neighbors, n_clusters, rng, report)
     if n_filled:
-        log(
-            f"{n_filled} of {n_clusters} domains start with one spot each: fewer can be told apart in these data."
+        report.warn(
+            f"{n_filled} of {n_clusters} domains start with one spot each: fewer can be told apart in these data"
         )
     W = round_weights(H, start)
     trained = train(
@@ -233,12 +233,13 @@ def _by_mixture(
         max_epochs=options.max_epochs,
         tol=options.tol,
         keep_domains=True,
+        report=report,
     )
-    log(f"{trained.message}.")
+    report.log(f"{trained.message}.")
     return trained.labels
 
 
-def _by_reference(H: Array, n_clusters: int, seed: int, options: Options, log: Log) -> Labels:
+def _by_reference(H: Array, n_clusters: int, seed: int, options: Options, report: Reporter) -> Labels:
     search = Search(
         n_clusters=n_clusters,
         res_start=options.res_start,
@@ -248,8 +249,11 @@ def _by_reference(H: Array, n_clusters: int, seed: int, options: Options, log: L
         tol=options.tol,
         seed=seed,
     )
-    labels = fit_by_resolution(H, search, log)
+    labels = fit_by_resolution(H, search, report)
     found = len(np.unique(labels))
     if found != n_clusters:
-        log(f"n_clusters = {n_clusters} was asked for, and the search ended at {found}.")
+        report.warn(
+            f"n_clusters {n_clusters} was asked for, and the reference's search ended at {found} domains: "
+            "no resolution that it tried gave as many (`search: mixture` always does)"
+        )
     return labels

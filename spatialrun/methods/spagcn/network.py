@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialrun.methods.reporter import SILENT, Reporter
+
 Array = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
@@ -108,6 +110,8 @@ class Training:
     """(N,) of 0 to K - 1."""
     message: str
     """Why it stopped, as a line of the log."""
+    converged: bool
+    """Whether that was because labels no longer change."""
 
 
 def train(
@@ -120,6 +124,7 @@ def train(
     max_epochs: int,
     tol: float,
     keep_domains: bool = False,
+    report: Reporter = SILENT,
 ) -> Training:
     """Train from a start.
 
@@ -137,6 +142,8 @@ def train(
         Stop when fewer than this share of the labels change; looked at where (epoch - 1) % 3 == 0.
     keep_domains
         Stop before a domain loses its last spot.
+    report
+        Is told how many epochs are done.
     """
     Z = H @ W + b
     K = int(labels.max()) + 1
@@ -154,8 +161,10 @@ def train(
         delta, last = float((found != last).mean()), found
         state = network.forward(H)
         if keep_domains and len(np.unique(state.labels)) < K:
-            return Training(reached, f"a domain would vanish, stopping at epoch {epoch}")
+            return Training(reached, f"a domain would vanish, stopping at epoch {epoch}", False)
         reached = state.labels
+        report.progress(epoch + 1, max_epochs, "epochs")
         if epoch > 0 and (epoch - 1) % UPDATE_EVERY == 0 and delta < tol:
-            return Training(reached, f"delta_label {delta:.6f} < tol {tol:g}, stopping at epoch {epoch}")
-    return Training(reached, f"stopping after {max_epochs} epochs")
+            why = f"delta_label {delta:.6f} < tol {tol:g}, stopping at epoch {epoch}"
+            return Training(reached, why, True)
+    return Training(reached, f"stopping after {max_epochs} epochs", False)

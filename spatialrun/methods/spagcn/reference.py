@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialrun.methods.reporter import Reporter
 from spatialrun.methods.spagcn.network import Ints, Training, train
 
 Array = NDArray[np.float64]
-Log = Callable[[str], None]
 
 SEARCH_EPOCHS = 20
 MOST_FITS = 10
@@ -31,7 +30,7 @@ class Search:
     seed: int
 
 
-def fit_by_resolution(H: Array, search: Search, log: Log) -> Ints:
+def fit_by_resolution(H: Array, search: Search, report: Reporter) -> Ints:
     """Labels (N,) of the last fit; of how many domains is not promised.
 
     Every fit starts anew from random weights, uniform in ±1/sqrt(C): the seed's, so the same for all fits.
@@ -42,36 +41,39 @@ def fit_by_resolution(H: Array, search: Search, log: Log) -> Ints:
         (N, C) aggregated expression.
     search
         See `Search`.
-    log
-        Takes lines of text.
+    report
+        Is told each resolution, and what it gave.
 
     Notes
     -----
     The reference's ``search_res`` and ``train``: steps towards the number asked for, halved when it is overshot,
     at most ten fits of 20 epochs; then one of ``max_epochs`` at the resolution reached.
     """
-    log(f"search_res starting at res = {search.res_start:.2f}, step = {search.res_step:.2f}.")
+    report.log(f"search_res starting at res = {search.res_start:.2f}, step = {search.res_step:.2f}.")
     resolution, step = search.res_start, search.res_step
-    found = _n_found(_fit(H, resolution, SEARCH_EPOCHS, search))
+    found = _tried(H, resolution, search, report)
     for _ in range(MOST_FITS):
         if found == search.n_clusters:
             break
         direction = 1 if found < search.n_clusters else -1
         tried = resolution + step * direction
-        fitted = _fit(H, tried, SEARCH_EPOCHS, search)
-        found_there = _n_found(fitted)
-        log(f"res = {tried:.2f}, n_clusters = {found_there}.")
+        found_there = _tried(H, tried, search, report)
+        report.log(f"res = {tried:.2f}, n_clusters = {found_there}.")
         if found_there == search.n_clusters or (found_there < search.n_clusters) == (direction == 1):
             resolution, found = tried, found_there
         else:
             step /= 2
     final = _fit(H, resolution, search.max_epochs, search)
-    log(f"{final.message}.")
+    report.log(f"{final.message}.")
     return final.labels
 
 
-def _n_found(training: Training) -> int:
-    return len(np.unique(training.labels))
+def _tried(H: Array, resolution: float, search: Search, report: Reporter) -> int:
+    """How many domains a short fit ends with."""
+    fitted = _fit(H, resolution, SEARCH_EPOCHS, search)
+    if fitted.converged:
+        report.log(f"{fitted.message}.")
+    return len(np.unique(fitted.labels))
 
 
 def _fit(H: Array, resolution: float, max_epochs: int, search: Search) -> Training:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spatialrun.methods import mixture
 from spatialrun.methods.neighbors import Ints, mean_of
 from spatialrun.methods.partition import Labels, fill_empty
+from spatialrun.methods.reporter import SILENT, Reporter
 
 Array = NDArray[np.float64]
 
@@ -22,7 +23,11 @@ SCALE = 4.0
 
 
 def start_labels(
-    X: Array, neighbors: Sequence[Ints], n_clusters: int, rng: np.random.Generator
+    X: Array,
+    neighbors: Sequence[Ints],
+    n_clusters: int,
+    rng: np.random.Generator,
+    report: Reporter = SILENT,
 ) -> tuple[Labels, int]:
     """Domains to start from, exactly ``n_clusters``, and how many of them had to be filled with a spot.
 
@@ -36,13 +41,16 @@ def start_labels(
         K.
     rng
         Draws the mixture's starts, and the spots it is fitted to.
+    report
+        Is told how many starts are done.
     """
     k = max(block.shape[1] for block in neighbors)
     smoothed = (X + k * (mean_of(neighbors) @ X)) / (k + 1)
     fitted = smoothed
     if len(X) > FITTED_SPOTS:
         fitted = smoothed[np.sort(rng.choice(len(X), FITTED_SPOTS, replace=False))]
-    scores = mixture.fit(fitted, n_clusters, rng, starts=STARTS).scores(smoothed)
+    model = mixture.fit(fitted, n_clusters, rng, starts=STARTS, report=report)
+    scores = model.scores(smoothed)
     return fill_empty(scores.argmax(axis=1).astype(np.int32), n_clusters, scores.max(axis=1))
 
 

@@ -53,6 +53,10 @@ def test_depth_is_counted_over_all_genes():
     np.testing.assert_allclose(found, np.log1p([[2500, 5000], [0, 5000], [0, 0]]), rtol=1e-6)
 
 
+def test_spots_without_any_counts():
+    assert lognorm(csc_matrix((4, 3), dtype=np.int32), np.array([0, 1])).nnz == 0
+
+
 def test_genes_of_a_cohort_are_ranked_over_its_samples(section):
     halves = [section.counts[:350].tocsc(), section.counts[350:].tocsc()]
     chosen = variable_genes(halves, 100, np.random.default_rng(0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from heard import Heard
 from scipy.sparse import csc_matrix
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
@@ -65,9 +66,11 @@ def test_marked_genes_are_used(section):
 
 
 def test_the_log_says_how_likely_the_mixture_is(section):
-    lines: list[str] = []
-    found(section, log=lines.append)
-    assert any("mixture of 4 domains" in line for line in lines)
+    heard = Heard()
+    found(section, report=heard)
+    assert any("mixture of 4 domains" in line for line in heard.lines)
+    assert heard.units == ["starts"]
+    assert heard.warnings == []
 
 
 def test_cohort_gets_one_label_set(section):

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from heard import Heard
 from scipy.sparse import csc_matrix
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
@@ -37,21 +38,33 @@ def test_returns_exactly_as_many_domains(section, n_clusters):
 
 
 def test_log_lines_of_the_notebook(section):
-    lines: list[str] = []
-    found(section, log=lines.append)
+    heard = Heard()
+    found(section, report=heard)
+    lines = heard.lines
     assert lines[0] == "calculating adjacency matrix from xy coordinates only."
     assert re.fullmatch(r"recommended l = \d+\.\d+", lines[1])
-    assert re.fullmatch(
-        r"delta_label 0\.\d{6} < tol 0\.005, stopping at epoch \d+\.|stopping after .*", lines[2]
-    )
+    assert re.fullmatch(r"delta_label 0\.\d{6} < tol 0\.005, stopping at epoch (\d+)\.", lines[2])
+    assert heard.units == ["starts", "epochs"]
+    assert heard.warnings == []
 
 
 def test_the_references_search(section):
-    lines: list[str] = []
-    result = found(section, options=Options(num_pcs=20, search="reference"), log=lines.append)
-    assert "search_res starting at res = 0.70, step = 0.10." in lines
+    heard = Heard()
+    result = found(section, options=Options(num_pcs=20, search="reference"), report=heard)
+    assert "search_res starting at res = 0.70, step = 0.10." in heard.lines
+    assert any(re.fullmatch(r"res = 0\.\d\d, n_clusters = \d+\.", line) for line in heard.lines)
     n = len(set(result.domain))
-    assert n == 4 or f"n_clusters = 4 was asked for, and the search ended at {n}." in lines
+    assert len(heard.warnings) == (n != 4)
+
+
+def test_the_references_search_says_when_it_ends_elsewhere(section):
+    heard = Heard()
+    result = found(section, 60, options=Options(num_pcs=20, search="reference"), report=heard)
+    n = len(set(result.domain))
+    assert n != 60
+    assert (
+        f"n_clusters 60 was asked for, and the reference's search ended at {n} domains" in heard.warnings[0]
+    )
 
 
 def test_the_same_seed_gives_the_same_labels_with_any_number_of_threads(section):
@@ -65,9 +78,9 @@ def test_the_same_seed_gives_the_same_labels_with_any_number_of_threads(section)
 
 def test_histology_changes_the_graph(section):
     z = spagcn.histology_coordinate(section.places, section.image, section.scale)
-    lines: list[str] = []
-    result = found(section, histology=z, log=lines.append)
-    assert lines[0] == "calculating adjacency matrix from spatial coords + histology image."
+    heard = Heard()
+    result = found(section, histology=z, report=heard)
+    assert heard.lines[0] == "calculating adjacency matrix from spatial coords + histology image."
     assert not np.array_equal(result.embedding, found(section).embedding)
     assert len(set(result.domain)) == 4
 

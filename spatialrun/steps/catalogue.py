@@ -13,9 +13,13 @@ from spatialrun.steps.contract import Step
 STEPS = {
     "annotate.obs": "spatialrun.steps.annotate:AnnotateObs",
     "annotate.var": "spatialrun.steps.annotate:AnnotateVar",
+    "cluster.leiden": "spatialrun.steps.cluster:ClusterLeiden",
     "compare.labels": "spatialrun.steps.compare:CompareLabels",
     "domains.multispati": "spatialrun.steps.domains:DomainsMultispati",
     "domains.spagcn": "spatialrun.steps.domains:DomainsSpagcn",
+    "embed.neighbors": "spatialrun.steps.embed:EmbedNeighbors",
+    "embed.pca": "spatialrun.steps.embed:EmbedPca",
+    "embed.umap": "spatialrun.steps.embed:EmbedUmap",
     "export.h5ad": "spatialrun.steps.export:ExportH5ad",
     "export.table": "spatialrun.steps.export:ExportTable",
     "genes.select": "spatialrun.steps.genes:GenesSelect",

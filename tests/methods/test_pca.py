@@ -6,7 +6,12 @@ from scipy.sparse import csr_matrix, random
 
 from spatialrun.errors import DataError
 from spatialrun.methods import pca
-from spatialrun.methods.pca import leading_eigenvectors, principal_components
+from spatialrun.methods.pca import (
+    converged_components,
+    leading_eigenvectors,
+    principal_components,
+    total_variance,
+)
 
 
 def structured(n_spots: int, n_genes: int) -> csr_matrix:
@@ -56,6 +61,32 @@ def test_loadings_of_a_part_score_all_spots():
 def test_too_few_spots():
     with pytest.raises(DataError, match="50 principal components asked of 20 spots"):
         principal_components(random(20, 100, density=0.5, format="csr"), 50)
+
+
+@pytest.mark.parametrize("shape", [(300, 120), (120, 300), (40, 900), (1300, 1100)])
+@pytest.mark.parametrize("form", ["csc", "csr"])
+def test_converged_components_are_scanpy_s(shape, form):
+    import scanpy
+
+    X = structured(*shape).asformat(form)
+    scores, loadings, ratio, variances = scanpy.pp.pca(X, n_comps=20, return_info=True, dtype="float64")
+    found = converged_components(X, 20)
+    np.testing.assert_allclose(found.variances, variances, rtol=1e-4)
+    np.testing.assert_allclose(found.variances / total_variance(X), ratio, rtol=1e-4)
+    sign = np.sign((found.loadings * loadings.T).sum(axis=0))
+    np.testing.assert_allclose(found.loadings * sign, loadings.T, atol=2e-3)
+    np.testing.assert_allclose(found.scores * sign, scores, atol=2e-3 * np.abs(scores).max())
+
+
+@pytest.mark.parametrize("shape", [(60, 1500), (1500, 60), (1100, 1200)])
+def test_more_components_than_directions(shape):
+    """Fifty components of data that vary in three directions: the others are empty, and orthogonal still."""
+    rng = np.random.default_rng(0)
+    few = rng.poisson(1.0, (shape[0], 3)) @ rng.poisson(0.2, (3, shape[1]))
+    found = converged_components(csr_matrix(few.astype(np.float32)), 50)
+    assert (found.variances[:3] > 1).all()
+    np.testing.assert_allclose(found.variances[3:], 0, atol=1e-4 * found.variances[0])
+    np.testing.assert_allclose(found.loadings.T @ found.loadings, np.eye(50), atol=1e-4)
 
 
 def test_eigenvectors_of_a_small_operator_are_exact():

@@ -91,8 +91,15 @@ class MemoryContext:
 class Section:
     """One sample: slots that steps fill one after another, checked against what they declare."""
 
-    def __init__(self, root: Path, path: Path | None = None, slots: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        path: Path | None = None,
+        slots: Mapping[str, Any] | None = None,
+        threads: int = 1,
+    ) -> None:
         self.root = root
+        self.threads = threads
         self.path = path
         self.slots: dict[str, Any] = dict(slots or {})
         self.setups: dict[str, dict[str, Any]] = {}
@@ -114,7 +121,7 @@ class Section:
         """Run a step type as the engine does: a new context, stages in turn, declared outputs only."""
         model = step.Params(**params)
         inputs = self.inputs(step, model)
-        context = MemoryContext(self.root, step.destination(model) or "export")
+        context = MemoryContext(self.root, step.destination(model) or "export", self.threads)
         self.fill(step, model, _stages(step, model, inputs, context))
         return context
 
@@ -175,8 +182,13 @@ def _stages(step: Step, params: Parameters, inputs: MemoryInputs, context: Memor
 
 def _check_length(slots: Mapping[str, Any], slot: str) -> None:
     """Whether an output is as long as the axes that it lies along."""
-    axes = {"obs": ("obs",), "obsm": ("obs",), "var": ("var",), "layers": ("obs", "var")}.get(
-        group_of(slot), ()
-    )
+    axes = {
+        "obs": ("obs",),
+        "obsm": ("obs",),
+        "obsp": ("obs", "obs"),
+        "var": ("var",),
+        "varm": ("var",),
+        "layers": ("obs", "var"),
+    }.get(group_of(slot), ())
     lengths = tuple(len(slots[f"axes/{axis}"]) for axis in axes)
     assert slots[slot].shape[: len(lengths)] == lengths if lengths else True, slot

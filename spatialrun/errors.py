@@ -46,6 +46,16 @@ CODES: dict[str, str] = {
     "task.export": "an export's destination cannot be written",
     "task.timeout": "a task took longer than it may",
     "task.worker-died": "a worker process ended without an answer",
+    "task.memory": "a task needed more memory than it may use, or than there is",
+    "task.missing-package": "a step needs a package that its interpreter does not have",
+    "task.import": "a package that is installed but cannot be imported",
+    "task.device-missing": "a device that is not there",
+    "task.device-memory": "a task needed more memory than its device has free",
+    "task.device-lost": "a device that failed, or went away, under a task",
+    # interpreter: another Python that computes some of the steps
+    "interpreter.missing": "an interpreter that cannot be started",
+    "interpreter.broken": "an interpreter that gives no answer, or cannot run tasks",
+    "interpreter.versions": "an interpreter with another spatialrun, or none",
     # plugin: step types of other packages
     "plugin.broken": "a plugin whose step type cannot be loaded",
     "plugin.clash": "two packages with a step type of one name",

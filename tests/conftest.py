@@ -73,6 +73,25 @@ def applied(applied_once, tmp_path) -> Lab:
 
 
 @pytest.fixture
+def claimed_devices(monkeypatch):
+    """A function that makes every interpreter claim devices, which are not there."""
+    from spatialrun import interpreters
+
+    ask = interpreters._ask
+    claimed: list[list[object]] = []
+
+    def answer(python: str | None, code: str, *arguments: str) -> object:
+        return claimed if code == interpreters._ASK_DEVICES else ask(python, code, *arguments)
+
+    def claim(*names: str) -> None:
+        claimed[:] = [[name, "a device that is not there", 8 * 10**9] for name in names]
+
+    monkeypatch.setattr(interpreters, "_has_a_driver", lambda: True)
+    monkeypatch.setattr(interpreters, "_ask", answer)
+    return claim
+
+
+@pytest.fixture
 def only_workers(monkeypatch) -> None:
     """With more than one core, tasks that could run side by side do so in workers, however small they are."""
     monkeypatch.setattr("spatialrun.execute.queue.SMALL", -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,18 @@ class Joining(CohortStep):
         return outputs
 
 
+class OnDevice(OfTests):
+    """Log the device, the interpreter and what of CUDA is to be seen."""
+
+    name = "test.on_device"
+    resource = "gpu"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        context.log(f"device {context.device}, CUDA {os.environ.get('CUDA_VISIBLE_DEVICES')}")
+        context.log(f"process {os.getpid()} of {sys.executable}")
+        return {"column": self.column(inputs) + params.value}
+
+
 def note(flag: str, what: object) -> None:
     with Path(flag).with_suffix(".noted").open("a") as file:
         file.write(f"{what}\n")
@@ -299,6 +312,7 @@ OWN = (
     Mortal,
     Halting,
     Joining,
+    OnDevice,
 )
 
 

@@ -80,14 +80,13 @@ def apply(
 
     [dim]spatialrun apply recipe.yaml -j 4 --memory 6GB[/dim]
     """
-    from spatialrun import words
+    from spatialrun import amounts, words
     from spatialrun.api import load
     from spatialrun.cli.console import err, out, print_line
     from spatialrun.cli.failure import print_warnings
     from spatialrun.cli.progress import Tally
     from spatialrun.cli.render_outcome import interrupted, print_errors, print_outcome
     from spatialrun.errors import TaskError
-    from spatialrun.execute import memory as amounts
     from spatialrun.execute.apply import Options
 
     budget = amounts.parse(memory) if memory else None

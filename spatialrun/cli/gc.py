@@ -42,13 +42,13 @@ def gc(
     from dataclasses import asdict
     from json import dumps
 
+    from spatialrun import amounts
     from spatialrun.cli.console import out
     from spatialrun.cli.render_store import print_collection
-    from spatialrun.execute import memory
     from spatialrun.experiment import open_place
     from spatialrun.store.gc import Policy, collect
 
-    policy = Policy(keep_runs, memory.parse(max_size) if max_size else None, _seconds(grace))
+    policy = Policy(keep_runs, amounts.parse(max_size) if max_size else None, _seconds(grace))
     result = collect(open_place(store, profile or ()), policy, dry_run=dry_run)
     if json:
         typer.echo(dumps(asdict(result)))

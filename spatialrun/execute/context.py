@@ -57,6 +57,11 @@ class TaskContext:
         """How many threads the task may use."""
         return self._spec.threads
 
+    @property
+    def device(self) -> str:
+        """The device that it computes on, as torch names it."""
+        return self._spec.device
+
     def log(self, message: str) -> None:
         """Add a line to the task's log."""
         self.lines.append(message)

@@ -52,6 +52,12 @@ class TaskSpec:
         The run that it is done for, which keeps what it makes until that run is saved.
     timeout_s
         Seconds after which the process that runs it is ended; ``None`` for never.
+    device
+        What it computes on, as torch names it.
+    python
+        The interpreter that runs it; ``None`` for that of the run.
+    most_memory
+        Bytes of memory beyond which the process that runs it is ended; ``None`` for any number.
     """
 
     store: str
@@ -73,6 +79,9 @@ class TaskSpec:
     memory: int
     run: str = ""
     timeout_s: float | None = None
+    device: str = "cpu"
+    python: str | None = None
+    most_memory: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain data."""

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from spatialrun.interpreters import ABSENT, Interpreters
 from spatialrun.plan.task import Task
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import StagedStep, Step, StreamingStep, parameter_names
@@ -32,7 +33,13 @@ def stages(step: Step) -> tuple[str, ...]:
     return (FINAL,)
 
 
-def identity(task: Task, inputs: Mapping[str, str], source: str | None, stage: str = FINAL) -> dict[str, Any]:
+def identity(
+    task: Task,
+    inputs: Mapping[str, str],
+    source: str | None,
+    stage: str = FINAL,
+    interpreters: Interpreters | None = None,
+) -> dict[str, Any]:
     """Return a task's identity at one stage.
 
     Parameters
@@ -45,6 +52,13 @@ def identity(task: Task, inputs: Mapping[str, str], source: str | None, stage: s
         Digest of its external files, if it has any.
     stage
         ``setup``, ``blocks`` or ``final``.
+    interpreters
+        Who is asked what kind of device, and of libraries, a step that may use a GPU will have.
+
+    Raises
+    ------
+    UsageError
+        Where a step names an interpreter that cannot compute it.
     """
     step = task.step
     kind = type(task.entry.params)
@@ -63,7 +77,7 @@ def identity(task: Task, inputs: Mapping[str, str], source: str | None, stage: s
         "params": params,
         "inputs": [[i.port, i.slot, inputs[i.port]] for i in sorted(task.inputs, key=lambda i: i.port)],
         "source": source,
-        "numerics": _numerics(step.distributions),
+        "numerics": _numerics_of(task, interpreters or Interpreters()),
         **({"code": code} if code else {}),
     }
 
@@ -71,6 +85,17 @@ def identity(task: Task, inputs: Mapping[str, str], source: str | None, stage: s
 def action_key(identity: Mapping[str, Any]) -> str:
     """Return the key of an identity."""
     return key_digest("action", identity)
+
+
+def _numerics_of(task: Task, interpreters: Interpreters) -> dict[str, str]:
+    gpu, names = task.entry.gpu, task.step.distributions
+    if gpu is None:
+        return _numerics(names)
+    interpreters.check(gpu.python)
+    found = interpreters.versions(gpu.python, names).distributions
+    return {"device": interpreters.kind(gpu.python, gpu.device)} | {
+        name: ABSENT if full is None else _two(full) for name, full in found.items()
+    }
 
 
 @cache
@@ -81,6 +106,10 @@ def _numerics(distributions: tuple[str, ...]) -> dict[str, str]:
 
 def _minor(distribution: str) -> str:
     try:
-        return ".".join(version(distribution).split(".")[:2])
+        return _two(version(distribution))
     except PackageNotFoundError:
-        return "absent"
+        return ABSENT
+
+
+def _two(full: str) -> str:
+    return ".".join(full.split(".")[:2])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from spatialrun.interpreters import Interpreters
 from spatialrun.plan.identity import FINAL, action_key, identity, stages
 from spatialrun.plan.reasons import Reason, compare
 from spatialrun.plan.task import Task, TaskId
@@ -65,6 +66,7 @@ class Resolver:
         self._store = store
         self._last = last
         self._hash_sources = hash_sources
+        self.interpreters = Interpreters()
         self._exists = store.backend.presence() if store else None
         self._lost: set[TaskId] = set()
         if store and last:
@@ -77,6 +79,8 @@ class Resolver:
         ------
         DataError, OSError
             Where external files cannot be read.
+        UsageError
+            Where a step names an interpreter that cannot compute it.
         """
         waits = tuple(id for id in task.upstream if id not in known)
         if waits:
@@ -89,7 +93,7 @@ class Resolver:
             i.port: known[i.producer][i.output].digest for i in task.inputs if i.output in known[i.producer]
         }
         task = _without_absent(task, inputs)
-        now = identity(task, inputs, source)
+        now = identity(task, inputs, source, FINAL, self.interpreters)
         key = action_key(now)
         outputs, gone = self._outputs(task, key)
         if outputs is not None:
@@ -98,7 +102,9 @@ class Resolver:
                 return Decision("cached", key, now, outputs)
             return Decision("run", key, now, reasons=(altered,))
         early = [stage for stage in stages(task.step) if stage != FINAL]
-        keys = {stage: action_key(identity(task, inputs, source, stage)) for stage in early}
+        keys = {
+            stage: action_key(identity(task, inputs, source, stage, self.interpreters)) for stage in early
+        }
         reasons = self._reasons(task, now, gone=gone)
         return Decision("run", key, now, reasons=reasons, done_stages=self._done(keys), stage_keys=keys)
 

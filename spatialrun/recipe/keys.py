@@ -11,6 +11,7 @@ RECIPE_KEYS = {
     "store": "Where results are kept: a folder relative to the recipe, or a URL.",
     "unsafe": "Promises of an object store that the recipe does without.",
     "defaults": "Values for every step's parameters of these names that the step does not give itself.",
+    "gpu": "How the steps that may use a GPU are run, where they do not say it themselves.",
     "samples": "The tissue sections, by name.",
     "steps": "What to compute; data decides the order, not the list.",
     "profiles": "Changes to the recipe by name, each made when it is asked for: --profile NAME.",
@@ -32,9 +33,16 @@ STEP_KEYS = {
     "after": "Ids of steps that must be done before it, where data does not show the order.",
     "retries": "How often it is tried again when it fails.",
     "timeout": "How long it may take: seconds, or 90s, 30m, 2h, 1d, 1h30m.",
+    "gpu": "How it is run, of a step type that may use a GPU.",
 }
 
-PROFILE_KEYS = ("store", "unsafe", "defaults", "samples", "steps")
+GPU_KEYS = {
+    "device": "cuda, cuda:1, mps or cpu; auto (the default) takes a GPU where there is one.",
+    "python": "The Python that runs the tasks, which has the same spatialrun; that of the run by default.",
+    "memory": "What a task may use beside the device's own memory: 8GB; any amount by default.",
+}
+
+PROFILE_KEYS = ("store", "unsafe", "defaults", "gpu", "samples", "steps")
 """What a profile can change of a recipe."""
 
 PROFILE_STEP_KEYS = tuple(key for key in STEP_KEYS if key != "id")

@@ -1,6 +1,6 @@
 """Merging one piece of a recipe over another: what an including file or a profile adds and changes.
 
-Mappings whose keys are names (samples and what is known of each, defaults, profiles, a step's parameters) are
+Mappings whose keys are names (samples, what is known of each, defaults, gpu, profiles, a step's parameters) are
 merged key by key; any other value, a parameter's mapping too, is replaced whole. Nothing (``null``, or a key
 with nothing after it) adds nothing.
 """
@@ -19,9 +19,9 @@ Shape = Mapping[str, Union["Shape", None]]
 ANY = "*"
 
 SAMPLE: Shape = {}
-STEP: Shape = {"with": {}, "matrix": {}}
-PROFILE: Shape = {"defaults": {}, "samples": {ANY: SAMPLE}, "steps": {ANY: STEP}}
-RECIPE: Shape = {"defaults": {}, "samples": {ANY: SAMPLE}, "profiles": {ANY: PROFILE}}
+STEP: Shape = {"with": {}, "matrix": {}, "gpu": {}}
+PROFILE: Shape = {"defaults": {}, "gpu": {}, "samples": {ANY: SAMPLE}, "steps": {ANY: STEP}}
+RECIPE: Shape = {"defaults": {}, "gpu": {}, "samples": {ANY: SAMPLE}, "profiles": {ANY: PROFILE}}
 
 
 def merged(under: Node, over: Node, shape: Shape | None) -> Node:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialrun.errors import Where
+from spatialrun.recipe.gpu import Gpu
 from spatialrun.recipe.nodes import Atom, Entry, ListNode, MapNode, Node
 from spatialrun.recipe.paths import absolute, is_url
 from spatialrun.recipe.source import Mark, Source
@@ -68,6 +69,8 @@ class StepEntry:
         How often a task is tried again when it fails.
     timeout_s
         How many seconds a task may take; ``None`` for any.
+    gpu
+        How a task is run, of a step type that may use a GPU; ``None`` of any other.
     """
 
     id: str
@@ -82,6 +85,7 @@ class StepEntry:
     matrix: Mapping[str, Any] | None
     retries: int
     timeout_s: float | None
+    gpu: Gpu | None
     entries: Mapping[str, Entry] = field(repr=False, compare=False)
     """The parameters that the recipe gives, in ``with`` or in ``defaults``, as nodes."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from spatialrun.recipe.gpu import Gpu, GpuReader
 from spatialrun.recipe.ids import step_ids
 from spatialrun.recipe.keys import FORMAT, RECIPE_KEYS, WAIVERS
 from spatialrun.recipe.matrix import Matrices, Variant
@@ -40,7 +41,7 @@ class Reader:
         store = self._store()
         samples = self._samples()
         defaults = self._map("defaults")
-        steps = self._steps(defaults, samples)
+        steps = self._steps(defaults, samples, GpuReader(self._values, base))
         self._known_defaults(defaults, steps)
         return Recipe(
             file=file,
@@ -88,14 +89,19 @@ class Reader:
         return {name: reader.read(name, entry) for name, entry in entries.items()}
 
     def _steps(
-        self, defaults: Mapping[str, Entry], samples: Mapping[str, SampleEntry | None]
+        self,
+        defaults: Mapping[str, Entry],
+        samples: Mapping[str, SampleEntry | None],
+        gpu_reader: GpuReader,
     ) -> tuple[StepEntry, ...]:
+        gpu = Gpu(**gpu_reader.read(self._root.get("gpu")))
         variants = self._variants()
         faulty = self._repeated(variants) | {variant.base_id for variant in variants if not variant.sound}
         ids: dict[str, list[str]] = {}
         for variant in variants:
             ids.setdefault(variant.base_id, []).append(variant.id)
-        reader = StepReader(self._catalogue, ids, Selection(samples, self._values), defaults, self._values)
+        selection = Selection(samples, self._values)
+        reader = StepReader(self._catalogue, ids, selection, defaults, self._values, gpu, gpu_reader)
         read = []
         for variant in variants:
             before = len(self._problems)

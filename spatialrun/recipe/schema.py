@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from spatialrun.recipe.gpu import DEVICE
 from spatialrun.recipe.keys import (
     FORMAT,
+    GPU_KEYS,
     PROFILE_KEYS,
     PROFILE_STEP_KEYS,
     RECIPE_KEYS,
@@ -68,6 +70,7 @@ def recipe_schema(catalogue: Catalogue | None = None) -> Schema:
         "$defs": {
             "sample": _sample(),
             "selection": _selection(),
+            "gpu": _gpu(),
             "step": _step(steps),
             "profile": _profile(steps),
             **{step.name: _parameters(step) for step in steps},
@@ -100,6 +103,20 @@ def _selection() -> Schema:
     return {**one, "type": [*one["type"], "array"], "minItems": 1, "items": one}
 
 
+def _gpu() -> Schema:
+    """Return the schema of how steps that may use a GPU are run."""
+    keys: Schema = {
+        "device": {"type": ["string", "null"], "pattern": f"^({DEVICE.pattern})$"},
+        "python": {"type": ["string", "null"]},
+        "memory": {"type": ["string", "number", "null"]},
+    }
+    return {
+        "type": ["object", "null"],
+        "additionalProperties": False,
+        "properties": _described(GPU_KEYS, keys),
+    }
+
+
 def _shared(steps: list[Step]) -> Schema:
     """Return the keys that recipes and their profiles have alike."""
     waiver: Schema = {"enum": list(WAIVERS)}
@@ -107,6 +124,7 @@ def _shared(steps: list[Step]) -> Schema:
         "store": {"type": "string", "minLength": 1},
         "unsafe": {"oneOf": [waiver, {"type": "array", "items": waiver}, {"type": "null"}]},
         "defaults": _defaults(steps),
+        "gpu": {"$ref": "#/$defs/gpu"},
         "samples": {
             "type": "object",
             "minProperties": 1,
@@ -134,6 +152,7 @@ def _step_keys(steps: list[Step]) -> Schema:
             "exclusiveMinimum": 0,
             "pattern": r"^(?=.)([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?$",
         },
+        "gpu": {"$ref": "#/$defs/gpu"},
     }
     return _described(STEP_KEYS, keys)
 

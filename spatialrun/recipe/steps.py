@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from spatialrun.errors import SpatialrunError
+from spatialrun.recipe.gpu import Gpu, GpuReader
 from spatialrun.recipe.keys import STEP_KEYS
 from spatialrun.recipe.matrix import Combination, Variant
 from spatialrun.recipe.model import StepEntry
@@ -48,6 +49,10 @@ class StepReader:
         The recipe's defaults of parameters.
     values
         Takes values from nodes and notes problems.
+    gpu
+        How steps that may use a GPU are run, where they do not say.
+    gpu_reader
+        Reads what they say.
     """
 
     def __init__(
@@ -57,12 +62,16 @@ class StepReader:
         selection: Selection,
         defaults: Mapping[str, Entry],
         values: Values,
+        gpu: Gpu,
+        gpu_reader: GpuReader,
     ) -> None:
         self._catalogue = catalogue
         self._ids = ids
         self._selection = selection
         self._defaults = defaults
         self._values = values
+        self._gpu = gpu
+        self._gpu_reader = gpu_reader
         self._problems = values.problems
 
     def read(self, variant: Variant) -> StepEntry | None:
@@ -82,6 +91,7 @@ class StepReader:
         given = self._given(node, variant)
         if step is None or given is None:
             return None
+        gpu = self._how(node.get("gpu"), step, id)
         entries = self._entries(step, given, variant)
         at = node.entries["uses"].value.mark
         params = validate(step, entries, at=at, step_id=id, problems=self._problems)
@@ -101,6 +111,7 @@ class StepReader:
             matrix=variant.combination.values if variant.combination else None,
             retries=retries,
             timeout_s=timeout_s,
+            gpu=gpu,
             entries=MappingProxyType(entries),
         )
 
@@ -175,6 +186,15 @@ class StepReader:
         if node is None or is_null(node):
             return 0
         return self._values.whole_number(node, "retries", most=MAX_RETRIES, step=id) or 0
+
+    def _how(self, node: Node | None, step: Step, id: str) -> Gpu | None:
+        own = self._gpu_reader.read(node, step=id)
+        if step.resource == "gpu":
+            return replace(self._gpu, **own)
+        if node is not None and not is_null(node):
+            what = f"{step.name} uses no GPU, so it takes no 'gpu'"
+            self._problems.add("recipe.unknown-key", what, node.mark, step=id)
+        return None
 
     def _timeout(self, node: Node | None, id: str) -> float | None:
         if node is None or is_null(node):

@@ -45,7 +45,7 @@ class Values:
             what = f"'{name}' cannot name a {kind}: {fault}"
             self.problems.add("recipe.bad-name", what, mark, **{kind: name})
 
-    def text(self, node: Node, label: str, **place: str) -> str | None:
+    def text(self, node: Node, label: str, **place: str | None) -> str | None:
         """Return a single value as the text that it was written as: ``151673`` and ``no`` are names too."""
         if isinstance(node, ScalarNode) and node.value is not None:
             return node.text
@@ -80,12 +80,12 @@ class Values:
             return seconds
         return None
 
-    def path(self, node: Node, label: str, **place: str) -> str | None:
+    def path(self, node: Node, label: str, **place: str | None) -> str | None:
         """Return the path or URL of something that is read: variables filled, from the recipe's folder."""
         filled = self.target(node, label, **place)
         return filled and rebased(filled, node.mark.source.folder)
 
-    def target(self, node: Node, label: str, **place: str) -> str | None:
+    def target(self, node: Node, label: str, **place: str | None) -> str | None:
         """Return the path or URL of something that is written: variables filled, else as it stands."""
         text = self.text(node, label, **place)
         if text is None:
@@ -95,7 +95,7 @@ class Values:
             self.problems.add("recipe.wrong-type", f"{label} is empty", node.mark, **place)
         return filled
 
-    def _fill(self, text: str, mark: Mark, **place: str) -> str | None:
+    def _fill(self, text: str, mark: Mark, **place: str | None) -> str | None:
         try:
             filled = fill_variables(text, self._environ)
         except VariableError as problem:

@@ -201,6 +201,12 @@ class Context(Protocol):
     def threads(self) -> int:
         """How many threads it may use; the result must not depend on it."""
 
+    @property
+    def device(self) -> str:
+        """The device that it computes on, as torch names it: ``cpu``; of a step whose resource is ``gpu`` it may
+        be ``cuda`` or ``mps``.
+        """
+
     def log(self, message: str) -> None:
         """Add a line to the task's log."""
 
@@ -229,6 +235,7 @@ class Step(ABC):
     scope: ClassVar[Literal["sample", "cohort"]] = "sample"
     """``cohort`` for a :class:`CohortStep`, and for no other."""
     resource: ClassVar[Literal["cpu", "gpu"]] = "cpu"
+    """``gpu`` where it may use one: each task has a process of its own, and a device (``context.device``)."""
     determinism: ClassVar[Literal["bitwise", "seeded", "external"]] = "bitwise"
     distributions: ClassVar[tuple[str, ...]] = ()
     """Distributions whose major.minor version decides the numbers, and so enters the key."""

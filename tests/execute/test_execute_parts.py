@@ -1,13 +1,13 @@
-"""The small parts: amounts of memory, specs and errors as plain data, listeners."""
+"""The small parts: budgets, specs and errors as plain data, listeners."""
 
 import json
 import threading
 
 import pytest
 
-from spatialrun.errors import DataError, StoreError, UsageError, Where
+from spatialrun.errors import DataError, StoreError, Where
 from spatialrun.execute.events import Event, one_at_a_time
-from spatialrun.execute.memory import default_budget, parse
+from spatialrun.execute.memory import default_budget
 from spatialrun.execute.spec import TaskSpec, error_from_json, error_to_json
 
 SPEC = TaskSpec(
@@ -29,27 +29,6 @@ SPEC = TaskSpec(
     threads=1,
     memory=10**9,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("6GB", 6 * 10**9),
-        ("512 MiB", 2**29),
-        ("2e9", 2 * 10**9),
-        ("1.5g", 1_500_000_000),
-        ("7", 7),
-        ("1kb", 1000),
-    ],
-)
-def test_amounts_of_memory(text, size):
-    assert parse(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "many", "-1GB", "0", "6 G B", "1PB", "nan", "1e"])
-def test_what_is_no_amount_of_memory(text):
-    with pytest.raises(UsageError, match="amount of memory"):
-        parse(text)
 
 
 def test_the_default_budget_is_a_part_of_what_there_is():

@@ -5,10 +5,14 @@ from dataclasses import replace
 
 import pytest
 from lab import Lab
+from steps_of_tests import OnDevice
 
+from spatialrun import interpreters
 from spatialrun.plan import identity as identities
 from spatialrun.plan.identity import action_key, identity, stages
+from spatialrun.plan.reasons import Reason
 from spatialrun.plan.task import Task, TaskId
+from spatialrun.version import __version__
 
 IDENTITY = {
     "schema": 1,
@@ -131,3 +135,37 @@ def test_an_optional_input_that_is_absent_is_not_an_input(lab):
 @pytest.mark.parametrize(("step", "expected"), [("read", ("setup", "final")), ("log", ("final",))])
 def test_stages(lab, step, expected):
     assert stages(task(lab, step).step) == expected
+
+
+class TestNumericsOfAGpuStep:
+    @pytest.fixture
+    def bench(self, lab, own_steps):
+        lab.steps = "  - {id: read, uses: read.visium}\n"
+        lab.steps += "  - {id: x, uses: test.on_device, with: {flag: none}}\n"
+        return lab
+
+    def numerics(self, bench, *overrides):
+        found = bench.load(*overrides).graph.tasks[TaskId("x", "a")]
+        return identity(found, {i.port: "x" for i in found.inputs}, None)["numerics"]
+
+    def test_the_kind_of_the_device_enters_which_of_several_does_not(self, bench, claimed_devices):
+        assert self.numerics(bench) == {"device": "cpu"}
+        claimed_devices("cuda:0", "cuda:1")
+        kinds = [self.numerics(bench, *edit) for edit in ((), ["gpu.device=cuda:1"], ["gpu.device=cpu"])]
+        assert kinds == [{"device": "cuda"}, {"device": "cuda"}, {"device": "cpu"}]
+
+    def test_versions_are_those_of_the_interpreter_that_computes(self, bench, monkeypatch):
+        answer = {"python": "3.12.1", "spatialrun": __version__, "versions": {"torch": "9.8.7+cu130"}}
+        monkeypatch.setattr(interpreters, "_ask", lambda python, *_: {"/opt/p": answer}[python])
+        monkeypatch.setattr(OnDevice, "distributions", ("torch",))
+        bench.edit("{flag: none}", "{flag: none}, gpu: {python: /opt/p, device: cuda}")
+        assert self.numerics(bench) == {"device": "cuda", "torch": "9.8"}
+
+    def test_another_kind_of_device_is_a_reason_to_run(self, bench, claimed_devices):
+        assert bench.apply().run.status == "done"
+        assert bench.decide("x").status == "cached"
+        claimed_devices("cuda:0")
+        decision = bench.decide("x")
+        assert decision.status == "run"
+        assert decision.reasons == (Reason("numerics", "device", "cpu", "cuda"),)
+        assert bench.decide("x", "gpu.device=cpu").status == "cached"

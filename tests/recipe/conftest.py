@@ -105,7 +105,18 @@ class Annotate(Idle):
         return [Write(new, f"obs/{params.prefix}{new}") for new in params.columns.values()]
 
 
-STEPS = {kind.name: kind() for kind in (SpatialDE, PlotSpatial, ReadTable, Integrate, Leiden, Annotate)}
+class DeepST(Idle):
+    """Find domains."""
+
+    name = "domains.deepst"
+    resource = "gpu"
+
+    class Params(Parameters):
+        epochs: int = parameter(1000, "Epochs.", ge=1)
+
+
+KINDS = (SpatialDE, PlotSpatial, ReadTable, Integrate, Leiden, Annotate, DeepST)
+STEPS = {kind.name: kind() for kind in KINDS}
 
 
 class Catalogue:

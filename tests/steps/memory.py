@@ -65,6 +65,7 @@ class MemoryContext:
     root: Path
     destination: str = "export"
     threads: int = 1
+    device: str = "cpu"
     logs: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

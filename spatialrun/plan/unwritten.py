@@ -104,9 +104,13 @@ def _place(task: Task, read: Read) -> Where:
 
 
 def _naming(node: Node, names: set[str]) -> tuple[str | int, ...] | None:
-    """Return the way to the value within a node that is one of these names, as itself or as ``obs:name``."""
+    """Return the way to the value within a node that is one of these names.
+
+    As itself, as ``obs:name``, or as a channel of it: ``hires/r``.
+    """
     if isinstance(node, ScalarNode):
-        return () if str(node.value).rpartition(":")[2] in names else None
+        text = str(node.value).rpartition(":")[2]
+        return () if not names.isdisjoint((text, text.partition("/")[0])) else None
     items: list[tuple[str | int, Node]] = []
     if isinstance(node, MapNode):
         items = [(key, entry.value) for key, entry in node.entries.items()]

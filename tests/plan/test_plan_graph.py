@@ -82,6 +82,13 @@ def test_an_unwritten_read_of_a_template_points_at_the_parameter_that_fills_it(l
     assert "did you mean layers/counts?" in problem.hint
 
 
+def test_an_unwritten_image_is_said_at_the_channel_that_names_it(lab):
+    lab.steps += "  - {id: drawn, uses: plot.spatial, with: {channels: [highres/r, highres/g]}}\n"
+    (problem,) = problems(lab)
+    assert said(problem)[1].startswith("highres/r, highres/g]")
+    assert "did you mean images/hires?" in problem.hint
+
+
 def test_an_unwritten_read_is_said_once_for_all_samples(lab, sections):
     lab.samples = {f"s{i}": sections["a"] for i in range(7)}
     lab.edit("[spatialde.svg]", "[nothing.like.it]")

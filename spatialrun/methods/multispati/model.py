@@ -146,6 +146,7 @@ def _partition(
 
     sizes = [sample.shape[0] for sample in expression]
     neighbors = nearest_within(coordinates, options.k)
+    report.log(f"{expression[0].shape[1]} genes are used.")
     with threadpool_limits(1):  # the order of sums does not depend on the machine's cores
         X = standardised(expression)
         T = principal_components(X, options.n_pcs, fitted_on=FITTED_SPOTS, rng=rng).scores

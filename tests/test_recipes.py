@@ -1,0 +1,136 @@
+"""The recipes that come with the project: they hold together, and do on real sections what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from lab import digests
+
+from spatialrun.api import LoadedRecipe, load
+from spatialrun.errors import RecipeErrors
+from spatialrun.execute.apply import Options
+from spatialrun.experiment import Experiment, open_experiment
+from spatialrun.store.runs import Run
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+MEMORY = 4 * 10**9
+
+
+@pytest.fixture
+def small(sections, tmp_path, monkeypatch) -> None:
+    """Two small sections are what the recipes' variables name."""
+    labels = tmp_path / "labels.csv"
+    labels.write_text("barcode,layer\nBC-1,L1\n")
+    for name, value in {
+        "STORE": tmp_path / "store",
+        "VISIUM": sections["a"],
+        "VISIUM_1": sections["a"],
+        "VISIUM_2": sections["b"],
+        "LABELS": labels,
+    }.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def named(name: str, *overrides: str, profiles: tuple[str, ...] = ()) -> LoadedRecipe:
+    return load(RECIPES / f"{name}.yaml", overrides, profile=profiles)
+
+
+@pytest.mark.parametrize(
+    ("name", "profiles"),
+    [
+        ("quickstart", ()),
+        ("visium_svg", ()),
+        ("domains_spagcn", ()),
+        ("domains_spagcn", ("histology",)),
+        ("domains_labelled", ()),
+        ("cohort_integration", ()),
+    ],
+)
+def test_it_holds_together(small, name, profiles):
+    assert named(name, profiles=profiles).plan().tasks
+
+
+def test_histology_without_the_image(data, small):
+    """Said before anything runs, at the channels: the section has a lowres image only."""
+    path = f"samples.section.path={data / 'dlpfc_151673' / 'outs'}"
+    with pytest.raises(RecipeErrors) as raised:
+        named("domains_spagcn", path, profiles=("histology",))
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.where.slot) == ("recipe.unwritten-read", "images/hires")
+    assert problem.where.snippet.splitlines()[0].endswith("channels: [hires/r, hires/g, hires/b]}}}")
+    assert "did you mean images/lowres?" in problem.hint
+
+
+class Real:
+    """The recipes on the sections of cortex, with stores of their own."""
+
+    def __init__(self, root: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        for variable, section in {"": "673", "_1": "673", "_2": "675"}.items():
+            monkeypatch.setenv(f"VISIUM{variable}", str(data / f"dlpfc_151{section}" / "outs"))
+        monkeypatch.setenv("LABELS", str(data / "dlpfc_151673" / "labels.csv"))
+        self.monkeypatch = monkeypatch
+
+    def apply(self, name: str, store: str, *overrides: str, jobs: int = 2) -> tuple[Run, Experiment]:
+        self.monkeypatch.setenv("STORE", str(self.root / store))
+        table = f"steps.domains_table.with.path={self.root}/{{sample}}.csv"
+        outcome = named(name, table, *overrides).apply(Options(jobs=jobs, memory=MEMORY))
+        assert outcome.run.status == "done", outcome.errors
+        return outcome.run, open_experiment(self.root / store)
+
+
+@pytest.fixture
+def real(tmp_path, data, monkeypatch) -> Real:
+    return Real(tmp_path, data, monkeypatch)
+
+
+@pytest.mark.slow
+def test_domains_of_a_labelled_section(real, only_workers):
+    """With the same seed, the same digests: from two workers of one core, and from one process with all."""
+    run, experiment = real.apply("domains_labelled", "store")
+    for method, least in (("spagcn", 0.536), ("multispati", 0.55)):
+        scores = experiment.table("section", f"{method}.scores")["value"]
+        assert scores["ari"] >= least
+        assert (scores["n_spots"], scores["n_unlabelled"]) == (3611, 28)
+        for kind in ("domain", "refined"):
+            labels = experiment["section"].obs[f"{method}.{kind}"]
+            assert set(labels) == set("0123456")
+            assert labels.value_counts()["0"] == labels.value_counts().max() or kind == "refined"
+    assert set(experiment.figures) == {"section/domains", "section/expert_labels"}
+    assert len(pd.read_csv(real.root / "section.csv")) == 3639
+
+    again, _ = real.apply("domains_labelled", "other", jobs=1)
+    assert digests(again) == digests(run)
+
+
+@pytest.mark.slow
+def test_histology_on_a_real_section(real):
+    channels = "[lowres/r, lowres/g, lowres/b]"
+    run, experiment = real.apply(
+        "domains_labelled",
+        "store",
+        "steps.spagcn.with.histology=true",
+        f"steps.spagcn.with.channels={channels}",
+    )
+    assert experiment.table("section", "spagcn.scores")["value"]["ari"] > 0.5
+    lines = run.tasks["spagcn", "section"].facts["log"]
+    assert lines[0] == "calculating adjacency matrix from spatial coords + histology image."
+
+
+@pytest.mark.slow
+def test_cohort_of_real_sections(real, data):
+    from sklearn.metrics import adjusted_rand_score
+
+    _, experiment = real.apply("cohort_integration", "store")
+    joined = []
+    for sample, section in (("one", "673"), ("two", "675")):
+        layer = pd.read_csv(data / f"dlpfc_151{section}" / "labels.csv", index_col=0)["layer"]
+        joined.append(experiment[sample].obs.join(layer).dropna(subset="layer"))
+    both = pd.concat(joined)
+    for column, least in (("integrated", 0.52), ("spagcn.integrated", 0.45)):
+        for name in (column, f"{column}.refined"):
+            assert set(both[name]) == set("0123456")
+            assert adjusted_rand_score(both["layer"], both[name]) >= least
+    assert set(experiment.figures) == {"one/domains", "two/domains"}

@@ -11,6 +11,7 @@ from spatialrun.execute.apply import Options, Outcome
 from spatialrun.execute.apply import apply as apply_graph
 from spatialrun.execute.events import Listener, ignore
 from spatialrun.execute.faults import store_faults
+from spatialrun.plan.choice import Choice, Names, Samples, choose, everything
 from spatialrun.plan.graph import Graph, build
 from spatialrun.plan.plan import Plan, make_plan
 from spatialrun.recipe.loader import check
@@ -28,11 +29,14 @@ class LoadedRecipe:
         The validated recipe.
     graph
         Its tasks.
+    choice
+        Those of them that :meth:`plan` and :meth:`apply` are to go about: all, unless :meth:`select` was asked.
     """
 
-    def __init__(self, recipe: Recipe, graph: Graph) -> None:
+    def __init__(self, recipe: Recipe, graph: Graph, choice: Choice | None = None) -> None:
         self.recipe = recipe
         self.graph = graph
+        self.choice = choice or everything(graph)
 
     @property
     def store_url(self) -> str:
@@ -49,27 +53,58 @@ class LoadedRecipe:
                 return None
             raise
 
+    def select(
+        self, *, until: Names = (), only: Names = (), samples: Samples = (), force: Names = ()
+    ) -> LoadedRecipe:
+        """Choose a part of the recipe: ``recipe.select(until="svg", samples={"group": "tumor"}).apply()``.
+
+        Parameters
+        ----------
+        until
+            Ids of steps to be brought up to date, with all that they need.
+        only
+            Ids of steps to be brought up to date alone: what they need must be cached.
+        samples
+            The samples on which to do that: names, patterns (``p2-*``) or metadata (``{"group": "tumor"}``).
+        force
+            Ids of steps to run again, though they are cached. Where a result differs from the cached one, that is
+            noted as a finding (``spatialrun verify``), and the cached one stays.
+
+        Raises
+        ------
+        UsageError
+            ``usage`` where both ``until`` and ``only`` are given, ``select.nothing`` where that leaves no task.
+        RecipeErrors
+            ``recipe.unknown-step``, ``recipe.unknown-sample``, with the nearest name.
+        """
+        choice = choose(self.graph, until=until, only=only, samples=samples, force=force)
+        return LoadedRecipe(self.recipe, self.graph, choice)
+
     def plan(self) -> Plan:
         """Say what :meth:`apply` would do, and why; computes and changes nothing.
 
         Raises
         ------
+        UsageError
+            ``select.not-cached`` where steps are chosen alone, and what they need is not there.
         StoreError
             Where the store cannot be read.
         """
-        return make_plan(self.graph, self.store())
+        return make_plan(self.graph, self.store(), self.choice)
 
     def apply(self, options: Options | None = None, listener: Listener = ignore) -> Outcome:
         """Compute what is not cached.
 
         Raises
         ------
+        UsageError
+            ``select.not-cached``, as :meth:`plan`.
         StoreError
             Where the store cannot be written.
         """
         with store_faults(self.store_url):
             store = create_store(self.store_url)
-        return apply_graph(self.graph, store, options, listener)
+        return apply_graph(self.graph, store, options, listener, self.choice)
 
     def __repr__(self) -> str:
         counts = f"{len(self.recipe.steps)} steps, {len(self.recipe.samples)} samples"

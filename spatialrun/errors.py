@@ -24,8 +24,8 @@ CODES: dict[str, str] = {
     "recipe.limits": "a recipe larger or deeper than recipes may be",
     "recipe.include": "an included file that cannot be taken in",
     "recipe.unknown-profile": "a profile that the recipe does not have",
-    "recipe.unknown-sample": "a step names a sample that the recipe does not have",
-    "recipe.unknown-step": "no step type of that name",
+    "recipe.unknown-sample": "a sample is named that the recipe does not have",
+    "recipe.unknown-step": "no step, or step type, of that name",
     "recipe.unwritten-read": "a step reads a slot that nothing writes",
     "recipe.double-writer": "two steps write the same slot",
     "recipe.cycle": "steps that wait for each other",
@@ -77,6 +77,9 @@ CODES: dict[str, str] = {
     "store.corrupt": "an object or record that does not hold what it should",
     "store.no-run": "the store has no such run",
     "store.unknown-name": "a sample, slot or table that the run does not have",
+    # select: the part of a recipe that is to be brought up to date
+    "select.nothing": "a selection that chooses no task",
+    "select.not-cached": "a selection that leaves out what it needs, and that is not cached",
     # usage: the command line and the Python API
     "usage": "a command or function called with something it does not take",
 }

@@ -131,6 +131,17 @@ class Flaky(OfTests):
         return {"column": self.column(inputs)}
 
 
+class Drifting(OfTests):
+    """Note each computation beside the flag, and come to another result with each while the flag is there."""
+
+    name = "test.drifting"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        note(params.flag, "computed")
+        times = len(notes(params.flag)) if Path(params.flag).exists() else 0
+        return {"column": self.column(inputs) + times}
+
+
 class Endless(OfTests):
     """Never come to an end while the flag is there."""
 
@@ -305,6 +316,7 @@ OWN = (
     Interrupted,
     Finishing,
     Flaky,
+    Drifting,
     Endless,
     Greedy,
     HalfExport,

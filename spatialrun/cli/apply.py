@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spatialrun.cli import exits
-from spatialrun.cli.options import Overrides, Profiles, Recipe
+from spatialrun.cli.options import Force, Only, Overrides, Profiles, Recipe, Samples, Until
 
 if TYPE_CHECKING:
     from spatialrun.api import LoadedRecipe
@@ -63,6 +63,10 @@ def apply(
     recipe: Recipe,
     set: Overrides = None,
     profile: Profiles = None,
+    until: Until = None,
+    only: Only = None,
+    samples: Samples = None,
+    force: Force = None,
     jobs: Jobs = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
@@ -97,7 +101,9 @@ def apply(
         retries=retries,
         timeout_s=timeout,
     )
-    loaded = load(recipe, set or (), profile or ())
+    loaded = load(recipe, set or (), profile or ()).select(
+        until=until or (), only=only or (), samples=samples or (), force=force or ()
+    )
     reporter = _reporter(loaded, quiet=quiet, verbose=bool(verbose), json=json)
     tally = Tally(reporter)
     try:
@@ -126,5 +132,7 @@ def _reporter(loaded: LoadedRecipe, *, quiet: bool, verbose: bool, json: bool) -
     if console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI"):
         from spatialrun.cli.live import LiveBoard
 
-        return LiveBoard(console, loaded.graph.tasks, verbose=verbose)
+        return LiveBoard(
+            console, [id for id in loaded.graph.tasks if id in loaded.choice.tasks], verbose=verbose
+        )
     return PlainLines(console, verbose=verbose)

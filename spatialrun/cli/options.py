@@ -23,6 +23,28 @@ Profiles = Annotated[
         help="Apply one of the recipe's profiles. May be repeated; the last wins.",
     ),
 ]
+Until = Annotated[
+    list[str] | None,
+    typer.Option("--until", metavar="STEP", help="This step and what it needs, no more. May be repeated."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="STEP", help="This step alone: what it needs is cached. May be repeated."),
+]
+Samples = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--samples",
+        metavar="NAME",
+        help="These samples alone: a name, a pattern (p2-*) or metadata (group: tumor). May be repeated.",
+    ),
+]
+Force = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--force", metavar="STEP", help="Run this step again, even if it is cached. May be repeated."
+    ),
+]
 Store = Annotated[
     str, typer.Argument(metavar="STORE", help="A store's folder, or the recipe whose store is meant.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spatialrun.cli.options import Json, Overrides, Profiles, Recipe
+from spatialrun.cli.options import Force, Json, Only, Overrides, Profiles, Recipe, Samples, Until
 
 
 class Notation(StrEnum):
@@ -27,6 +27,10 @@ def plan(
     recipe: Recipe,
     set: Overrides = None,
     profile: Profiles = None,
+    until: Until = None,
+    only: Only = None,
+    samples: Samples = None,
+    force: Force = None,
     graph: Graph = None,
     verbose: Verbose = False,
     json: Json = False,
@@ -39,7 +43,9 @@ def plan(
     from spatialrun.cli import render_plan
     from spatialrun.cli.console import out
 
-    loaded = load(recipe, set or (), profile or ())
+    loaded = load(recipe, set or (), profile or ()).select(
+        until=until or (), only=only or (), samples=samples or (), force=force or ()
+    )
     planned = loaded.plan()
     if graph is not None:
         from spatialrun.plan import diagram

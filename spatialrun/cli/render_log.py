@@ -15,7 +15,7 @@ from spatialrun.execute.spec import error_from_json
 from spatialrun.recipe.problems import choices, unknown
 from spatialrun.store.runs import Run, TaskEntry
 
-STYLES = {"done": "green", "cached": "dim", "failed": "bold red", "skipped": "red"}
+STYLES = {"done": "green", "cached": "dim", "failed": "bold red", "skipped": "red", "unselected": "dim"}
 
 
 def print_log(console: Console, run: Run, step: str | None = None, sample: str | None = None) -> None:

@@ -31,7 +31,7 @@ def print_outcome(console: Console, loaded: LoadedRecipe, outcome: Outcome, tall
         print_line(console, f"nothing to do: run {run.id} is up to date")
         return
     counts = words.listed(
-        (tally.counts.get(kind, 0), kind) for kind in ("done", "cached", "failed", "skipped")
+        (tally.counts.get(kind, 0), kind) for kind in ("done", "cached", "failed", "skipped", "unselected")
     )
     print_line(console, Text.assemble(("run ", "bold"), (run.id, "bold"), f": {counts}"))
     rows = list(_made(loaded, run, store))

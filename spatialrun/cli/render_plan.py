@@ -16,7 +16,7 @@ from spatialrun.plan.plan import Plan, PlannedTask
 from spatialrun.plan.wording import reason_words
 from spatialrun.slots import COHORT
 
-STYLES = {"cached": "dim", "run": "green", "pending": "yellow"}
+STYLES = {"cached": "dim", "run": "green", "pending": "yellow", "unselected": "dim"}
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,17 @@ def print_plan(console: Console, plan: Plan, *, each: bool = False) -> None:
 
 def summary(plan: Plan) -> str:
     """Return the last line: how many tasks, and what is to become of them."""
-    total = words.count(len(plan.tasks), "task")
-    if plan.count("cached") == len(plan.tasks):
+    chosen = len(plan.choice.tasks)
+    total = words.count(chosen, "task")
+    if chosen < len(plan.tasks):
+        total = f"{chosen:,} of {words.count(len(plan.tasks), 'task')}"
+    if plan.count("cached") == chosen:
         return f"{total}, all cached: nothing to do"
     counts = [
         (plan.count("cached"), "cached"),
         (plan.count("run"), "to run"),
         (plan.count("pending"), "pending"),
+        (plan.count("unselected"), "left out"),
     ]
     return f"{total}: {words.listed(counts)}"
 
@@ -89,10 +93,11 @@ def as_json(plan: Plan, *, store: str) -> str:
             "waits_for": [{"step": id.step, "sample": id.sample} for id in planned.decision.waits_for],
             "cached_stages": list(planned.decision.done_stages),
             "memory": planned.memory,
+            "selected": planned.task.id in plan.choice.tasks,
         }
         for planned in plan
     ]
-    counts = {status: plan.count(status) for status in STYLES}
+    counts = {status: n for status in STYLES if (n := plan.count(status)) or status != "unselected"}
     return json.dumps({"store": store, "counts": counts, "tasks": tasks}, indent=2)
 
 
@@ -114,7 +119,7 @@ def _row(line: Line, plan: Plan) -> list[Text]:
 
 def _lines(plan: Plan, *, each: bool) -> list[Line]:
     if each:
-        return [Line((planned,), planned.decision.status, why(planned)) for planned in plan]
+        return [Line((planned,), planned.decision.status, why(planned)) for planned in plan.chosen]
     alike: dict[tuple[str, str, str], list[PlannedTask]] = {}
     for planned in _by_step(plan):
         key = (planned.task.id.step, planned.decision.status, why(planned, folded=True))
@@ -127,17 +132,18 @@ def _lines(plan: Plan, *, each: bool) -> list[Line]:
 
 def _by_step(plan: Plan) -> Iterator[PlannedTask]:
     """Yield the tasks step by step, the steps in the order in which they come up."""
-    for step in dict.fromkeys(planned.task.id.step for planned in plan):
-        yield from (planned for planned in plan if planned.task.id.step == step)
+    for step in dict.fromkeys(planned.task.id.step for planned in plan.chosen):
+        yield from (planned for planned in plan.chosen if planned.task.id.step == step)
 
 
 def why(planned: PlannedTask, *, folded: bool = False) -> str:
     """Say why a task runs, or what it waits for; ``folded`` leaves out the sample where it is its own."""
     decision = planned.decision
-    if decision.status == "pending":
+    if decision.status in ("pending", "unselected"):
         own = planned.task.id.sample
         waits = [id.step if folded and id.sample == own else str(id) for id in decision.waits_for]
-        return _shortened(waits)
+        names = _shortened(waits)
+        return names if decision.status == "pending" else f"needs {names}, neither chosen nor cached"
     said = [reason_words(reason) for reason in decision.reasons]
     return ", ".join(said) + _what_is_left(planned)
 

@@ -15,7 +15,7 @@ from spatialrun.store.gc import Collection, Policy
 from spatialrun.store.overview import RunFacts, Status
 
 STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}
-_STATUSES = ("done", "cached", "failed", "skipped")
+_STATUSES = ("done", "cached", "failed", "skipped", "unselected")
 
 
 def print_runs(console: Console, runs: Sequence[RunFacts]) -> None:

@@ -23,8 +23,9 @@ from spatialrun.execute.options import Options
 from spatialrun.execute.queue import ASSUMED_MEMORY, Queue, Ready
 from spatialrun.execute.reliance import Reliance
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
+from spatialrun.plan.choice import Choice, everything
 from spatialrun.plan.graph import Graph
-from spatialrun.plan.plan import Shapes
+from spatialrun.plan.plan import Shapes, make_plan
 from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.store.elements import ObjectRef
@@ -53,8 +54,14 @@ class Outcome:
     errors: tuple[SpatialrunError, ...] = ()
 
 
-def apply(graph: Graph, store: Store, options: Options | None = None, listener: Listener = ignore) -> Outcome:
-    """Bring a store up to date with a recipe.
+def apply(
+    graph: Graph,
+    store: Store,
+    options: Options | None = None,
+    listener: Listener = ignore,
+    choice: Choice | None = None,
+) -> Outcome:
+    """Bring a store up to date with a recipe, or with what is chosen of it.
 
     Failed tasks fail those that need them; all others go on, unless the options say otherwise. Of Ctrl-C the
     first lets tasks that run come to their end, those that run in blocks to the end of these, and begins no
@@ -64,12 +71,17 @@ def apply(graph: Graph, store: Store, options: Options | None = None, listener: 
     ------
     StoreError
         Where the store cannot be written.
+    UsageError
+        ``select.not-cached`` where a choice of steps alone lacks what they need; nothing is computed then.
     KeyboardInterrupt
         After what was done is saved.
     """
+    choice = choice or everything(graph)
+    if choice.only:
+        make_plan(graph, store, choice, hash_sources=True)
     created = datetime.now(UTC)
     with Reliance(store, f"{created:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}") as reliance:
-        return _Application(graph, store, options or Options(), listener, reliance, created).run()
+        return _Application(graph, store, choice, options or Options(), listener, reliance, created).run()
 
 
 @dataclass(frozen=True)
@@ -95,20 +107,21 @@ class _Application:
         self,
         graph: Graph,
         store: Store,
+        choice: Choice,
         options: Options,
         listener: Listener,
         reliance: Reliance,
         created: datetime,
     ) -> None:
-        self.graph, self.store, self.options = graph, store, options
+        self.graph, self.store, self.choice, self.options = graph, store, choice, options
         self.listener = one_at_a_time(listener)
         self.reliance, self.created = reliance, created
         self.last = reliance.last
-        self.resolver = Resolver(store, self.last, hash_sources=True)
+        self.resolver = Resolver(store, self.last, choice, hash_sources=True, run=reliance.run)
         self.shapes = Shapes(graph)
         self.downstream = graph.downstream()
         self.known: dict[TaskId, Mapping[str, ObjectRef]] = {}
-        self.manifest = Manifest(graph, store, self.last)
+        self.manifest = Manifest(graph, store, self.last, choice)
         self.errors: dict[TaskId, SpatialrunError] = {}
         self.tries: dict[TaskId, _Tries] = {}
         self.running: dict[Future[TaskResult], _Running] = {}
@@ -121,7 +134,7 @@ class _Application:
 
     def run(self) -> Outcome:
         """Run to the end."""
-        self._tell("run-started", tasks=len(self.graph.tasks), store=self.store.url)
+        self._tell("run-started", tasks=len(self.choice.tasks), store=self.store.url)
         interrupted = True
         try:
             with self.interrupts:
@@ -174,7 +187,10 @@ class _Application:
         if decision.status == "cached":
             self.manifest.cached(task, decision)
             self._know(task, decision.outputs)
-            self._tell("task-cached", task.id)
+            if task.id in self.choice.tasks:
+                self._tell("task-cached", task.id)
+        elif task.id not in self.choice.tasks:
+            self._leave(task.id)
         else:
             self._await_turn(task, decision)
 
@@ -300,6 +316,11 @@ class _Application:
     def _fail(
         self, task: Task, decision: Decision | None, error: SpatialrunError, facts: Mapping[str, Any]
     ) -> None:
+        if (
+            task.id not in self.choice.tasks
+        ):  # its files cannot be read: nothing that was chosen waits for that
+            self._leave(task.id)
+            return
         self.errors[task.id] = error
         self.manifest.failed(task, decision, error, facts)
         self._tell("task-failed", task.id, error=error_to_json(error))
@@ -310,9 +331,21 @@ class _Application:
         """Leave out a task, and those that need it."""
         if id not in self.manifest:
             self.manifest.skipped(self.graph.tasks[id], because)
-            self._tell("task-skipped", id, because=because)
+            if id in self.choice.tasks:
+                self._tell("task-skipped", id, because=because)
             for follower in self.downstream[id]:
                 self._skip(follower, str(id))
+
+    def _leave(self, id: TaskId) -> None:
+        """Leave out a task that is neither chosen nor cached, and those that need it."""
+        if id not in self.manifest:
+            self.manifest.unselected(self.graph.tasks[id])
+            for follower in self.downstream[id]:
+                if self.choice.only and follower in self.choice.tasks:
+                    error = self.choice.not_cached([id]).at(step=follower.step, sample=follower.sample)
+                    self._fail(self.graph.tasks[follower], None, error, {})
+                else:
+                    self._leave(follower)
 
     def _stop(self) -> None:
         """Let what runs come to its end."""

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from spatialrun.errors import SpatialrunError
 from spatialrun.execute.faults import store_faults
 from spatialrun.execute.spec import error_to_json
+from spatialrun.plan.choice import Choice
 from spatialrun.plan.graph import Graph
 from spatialrun.plan.resolver import Decision
 from spatialrun.plan.task import Task, TaskId
-from spatialrun.slots import group_of
+from spatialrun.slots import axes_of, group_of, locate
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run, TaskEntry
 from spatialrun.store.store import Store
 from spatialrun.store.view import write_view
 from spatialrun.version import __version__
 
-STATUSES = ("done", "cached", "failed", "skipped")
+STATUSES = ("done", "cached", "failed", "skipped", "unselected")
 
 
 class Manifest:
@@ -32,10 +34,13 @@ class Manifest:
         The recipe's tasks, and where the run is kept.
     last
         The run before.
+    choice
+        What was chosen; of all else, the results of the run before stay.
     """
 
-    def __init__(self, graph: Graph, store: Store, last: Run | None) -> None:
+    def __init__(self, graph: Graph, store: Store, last: Run | None, choice: Choice) -> None:
         self._graph = graph
+        self._choice = choice
         self._store = store
         self._last = last
         self._entries: dict[TaskId, TaskEntry] = {}
@@ -48,9 +53,9 @@ class Manifest:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many tasks came to each status."""
+        """How many tasks came to each status; none is unselected where everything was chosen."""
         counts = Counter(entry.status for entry in self._entries.values())
-        return {status: counts[status] for status in STATUSES}
+        return {status: counts[status] for status in STATUSES if counts[status] or status != "unselected"}
 
     def done(
         self, task: Task, decision: Decision, outputs: Mapping[str, ObjectRef], facts: Mapping[str, Any]
@@ -75,7 +80,21 @@ class Manifest:
 
     def skipped(self, task: Task, because: str) -> None:
         """Note a task that was not come to; what it was last made from stays known, for the next plan."""
+        if task.id not in self._choice.tasks:
+            self.unselected(task)
+            return
         self._note(task, "skipped", None, self._last_identity(task.id), {}, {"because": because})
+
+    def unselected(self, task: Task) -> None:
+        """Note a task that was not chosen: what the run before has of it stays."""
+        before = self._before(task.id)
+        if before is None:
+            self._note(task, "unselected", None, {}, {}, {})
+            return
+        # Under other names today, its outputs would be in the way of those that have these names now.
+        named = {write.slot for write in task.writes}
+        outputs = {slot: ref for slot, ref in before.outputs.items() if slot in named}
+        self._entries[task.id] = replace(before, status="unselected", outputs=outputs)
 
     def skip_the_rest(self, because: str) -> None:
         """Note every task that nothing is known of as skipped."""
@@ -88,7 +107,7 @@ class Manifest:
         """Whether this is the last run again: nothing computed, the same results of the same samples."""
         if self._last is None or any(entry.status == "done" for entry in self._entries.values()):
             return False
-        now = {(e.step, e.sample, e.key): e.outputs for e in self._entries.values()}
+        now = {(e.step, e.sample, e.key): e.outputs for e in self._whole().values()}
         then = {(e.step, e.sample, e.key): e.outputs for e in self._last.tasks.values()}
         return now == then and self._samples() == {k: dict(v) for k, v in self._last.samples.items()}
 
@@ -100,14 +119,13 @@ class Manifest:
         StoreError
             Where the store cannot be written.
         """
+        entries = self._whole()
         run = Run(
             id=id,
             created=created.isoformat(timespec="seconds"),
             status=status,
             samples=self._samples(),
-            tasks={
-                (id.step, id.sample): self._entries[id] for id in self._graph.tasks if id in self._entries
-            },
+            tasks={(id.step, id.sample): entries[id] for id in self._graph.tasks if id in entries},
             versions={"spatialrun": __version__},
             sources=self._store.sources.used,
         )
@@ -121,6 +139,32 @@ class Manifest:
                         self._store.backend.link(ref.path, f"runs/{run.id}/{name}")
             self._store.runs.save(run, self._graph.recipe.text)
         return run
+
+    def _whole(self) -> dict[TaskId, TaskEntry]:
+        """Return the entries, those that stayed without what does not fit the others any more.
+
+        Values along spots or genes that are not those of today would belong to other rows; and what is gone
+        from the store cannot stay.
+        """
+        stayed = {id: entry for id, entry in self._entries.items() if entry.status == "unselected"}
+        if not any(entry.outputs for entry in stayed.values()):
+            return self._entries
+        axes = {
+            (sample, slot): ref.digest
+            for entry in self._entries.values()
+            for sample, slot, ref in entry.places()
+            if group_of(slot) == "axes"
+        }
+        exists = self._store.backend.presence()
+        fitting = {}
+        for id, entry in stayed.items():
+            stood = dict(_axes_of(entry))
+            fitting[id] = {
+                name: ref
+                for name, ref in entry.outputs.items()
+                if (ref.kind == "export" or exists(ref.path)) and _fits(name, entry.sample, stood, axes)
+            }
+        return self._entries | {id: replace(stayed[id], outputs=outputs) for id, outputs in fitting.items()}
 
     def _note(
         self,
@@ -151,3 +195,19 @@ class Manifest:
 
     def _samples(self) -> dict[str, dict[str, Any]]:
         return {name: dict(sample.metadata) for name, sample in self._graph.recipe.samples.items()}
+
+
+def _axes_of(entry: TaskEntry) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield sample and slot of the axes that a task read, and the digests that they had."""
+    for _, name, digest in entry.identity.get("inputs", ()):
+        sample, slot = locate(name, seen_from=entry.sample)
+        if group_of(slot) == "axes":
+            yield (sample, slot), digest
+
+
+def _fits(
+    name: str, seen_from: str, stood: Mapping[tuple[str, str], str], axes: Mapping[tuple[str, str], str]
+) -> bool:
+    """Whether an output lies along the axes of today; who reads none makes them, and fits itself."""
+    sample, slot = locate(name, seen_from=seen_from)
+    return all(stood.get((sample, axis)) in (None, axes.get((sample, axis))) for axis in axes_of(slot))

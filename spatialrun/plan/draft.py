@@ -9,9 +9,10 @@ from spatialrun.errors import DataError, RecipeError, SpatialrunError
 from spatialrun.plan.inputs import input_path
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.recipe.model import Recipe, StepEntry
+from spatialrun.recipe.names import is_within_group
 from spatialrun.recipe.problems import Problems
 from spatialrun.recipe.slots import NAME_HINT, misnamed
-from spatialrun.slots import COHORT, address, locate
+from spatialrun.slots import COHORT, address, locate, name_of
 from spatialrun.steps.contract import CohortStep, Read, Site, Write, implicit_reads, parameter_names
 
 Sites = Mapping[str, Site]
@@ -90,6 +91,10 @@ def _writes(id: TaskId, entry: StepEntry, sites: Sites) -> Iterator[Write]:
                 what = f"'{chosen.text}' cannot name a slot"
                 where = chosen.mark.where(step=id.step)
                 raise RecipeError("recipe.bad-name", what, where=where, hint=NAME_HINT)
+            if not is_within_group(name := name_of(write.slot)):
+                what = f"a column {name!r} of the file cannot name a slot"
+                hint = "rename it in the file, or choose columns, under other names: columns: {old: new}"
+                raise RecipeError("recipe.bad-name", what, hint=hint)
             yield Write(_port(id, sample, write.port), address(sample, write.slot, seen_from=id.sample))
 
 

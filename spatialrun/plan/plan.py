@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from spatialrun.errors import RecipeErrors, SpatialrunError
+from spatialrun.plan.choice import Choice, everything
 from spatialrun.plan.graph import Graph, build
 from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
@@ -26,17 +27,33 @@ class PlannedTask:
 
 @dataclass(frozen=True)
 class Plan:
-    """What ``apply`` would do, in order."""
+    """What ``apply`` would do, in order.
+
+    Attributes
+    ----------
+    graph
+        The recipe's tasks.
+    tasks
+        What is to become of each.
+    choice
+        Those of them that were chosen.
+    """
 
     graph: Graph
     tasks: Mapping[TaskId, PlannedTask]
+    choice: Choice
 
     def __iter__(self) -> Iterator[PlannedTask]:
         return iter(self.tasks.values())
 
     def count(self, status: str) -> int:
-        """Return how many tasks have a status."""
-        return sum(planned.decision.status == status for planned in self)
+        """Return how many of the tasks that were chosen have a status."""
+        return sum(planned.decision.status == status for planned in self.chosen)
+
+    @property
+    def chosen(self) -> Iterator[PlannedTask]:
+        """The tasks that were chosen, in order."""
+        return (planned for id, planned in self.tasks.items() if id in self.choice.tasks)
 
 
 def make_graph(recipe: Recipe) -> Graph:
@@ -53,21 +70,55 @@ def make_graph(recipe: Recipe) -> Graph:
     return graph
 
 
-def make_plan(graph: Graph, store: Store | None) -> Plan:
-    """Plan a graph against a store (``None`` where there is none yet). Hashes and computes nothing."""
+def make_plan(
+    graph: Graph, store: Store | None, choice: Choice | None = None, *, hash_sources: bool = False
+) -> Plan:
+    """Plan a graph, or what is chosen of it, against a store (``None`` where there is none yet).
+
+    Computes nothing, and reads external files only with ``hash_sources``.
+
+    Raises
+    ------
+    UsageError
+        ``select.not-cached`` where a choice of steps alone lacks what they need.
+    """
+    choice = choice or everything(graph)
     last = store.runs.latest() if store else None
-    resolver = Resolver(store, last, hash_sources=False)
+    resolver = Resolver(store, last, choice, hash_sources=hash_sources)
     known: dict[TaskId, Mapping[str, ObjectRef]] = {}
     shapes = Shapes(graph)
     planned: dict[TaskId, PlannedTask] = {}
+    out: dict[TaskId, None] = {}
     for id, task in graph.tasks.items():
-        decision = resolver.decide(task, known)
+        decision = _within(choice, id, task, resolver.decide(task, known), out)
+        memory = None
         if decision.status == "cached":
             known[id] = decision.outputs
             shapes.learn(id.sample, decision.outputs)
-        memory = None if decision.status == "cached" else shapes.memory(task)
+        elif decision.status == "unselected":
+            out[id] = None
+        elif id in choice.tasks:
+            memory = shapes.memory(task)
         planned[id] = PlannedTask(task, decision, memory)
-    return Plan(graph, planned)
+    if choice.only:
+        lacking = (planned[id].decision.waits_for for id in choice.tasks if id in out)
+        if missing := {up for waits in lacking for up in waits if up not in choice.tasks}:
+            raise choice.not_cached(id for id in graph.tasks if id in missing)
+    return Plan(graph, planned, choice)
+
+
+def _within(choice: Choice, id: TaskId, task: Task, decision: Decision, out: Collection[TaskId]) -> Decision:
+    """Return what is to become of a task, given those that are left out."""
+    if decision.status == "cached":
+        return decision
+    blocked = tuple(up for up in task.upstream if up in out)
+    if blocked:
+        return Decision("unselected", waits_for=blocked)
+    if id in choice.tasks or decision.status == "pending":
+        return decision
+    if all(reason.kind == "unread" for reason in decision.reasons):
+        return replace(decision, status="pending")  # it may be cached: that is seen when its files are read
+    return Decision("unselected")
 
 
 class Shapes:

@@ -19,6 +19,8 @@ Kind = Literal[
     "output",
     "destination",
     "unread",
+    "failed",
+    "forced",
 ]
 
 
@@ -33,9 +35,10 @@ class Reason:
         samples, or their order), ``source`` (external files), ``version`` (of the step type), ``numerics`` (a
         library's version), ``code`` (a plugin's), ``step`` (another step type under this id), ``output`` (a
         result is gone from the store), ``destination`` (an exported file is missing or was altered), ``unread``
-        (external files that have not been hashed as they are now).
+        (external files that have not been hashed as they are now), ``failed`` (the last time it was tried),
+        ``forced`` (it is cached, but was asked for).
     name
-        Which parameter, slot, library, plugin ...
+        Which parameter, slot, library, plugin, error ...
     old, new
         From what to what, where that can be said.
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from spatialrun.interpreters import Interpreters
+from spatialrun.plan.choice import Choice
 from spatialrun.plan.identity import FINAL, action_key, identity, stages
 from spatialrun.plan.reasons import Reason, compare
 from spatialrun.plan.task import Task, TaskId
@@ -14,7 +15,7 @@ from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run, TaskEntry
 from spatialrun.store.store import Store
 
-Status = Literal["cached", "run", "pending"]
+Status = Literal["cached", "run", "pending", "unselected"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Decision:
     Attributes
     ----------
     status
-        ``cached``, ``run``, or ``pending`` (an input will be known when another task is done).
+        ``cached``, ``run``, ``pending`` (an input will be known when another task is done), or ``unselected``
+        (it is not chosen, or needs what is neither chosen nor cached).
     key, identity
         Known unless pending.
     outputs
@@ -32,7 +34,7 @@ class Decision:
     reasons
         Why it runs.
     waits_for
-        The tasks whose results it waits for, where pending.
+        The tasks whose results it waits for, where pending; those that are in its way, where unselected.
     done_stages
         Stages of a staged step that are cached though the task runs.
     stage_keys
@@ -60,11 +62,19 @@ class Resolver:
         The newest run, to compare with and to save reading single records.
     hash_sources
         Whether external files that changed may be read and hashed (``apply``) or not (``plan``).
+    choice
+        What is chosen; files that nothing chosen needs are never read.
+    run
+        The run that is being made: what is forced does not take up stages of an earlier one.
     """
 
-    def __init__(self, store: Store | None, last: Run | None, *, hash_sources: bool) -> None:
+    def __init__(
+        self, store: Store | None, last: Run | None, choice: Choice, *, hash_sources: bool, run: str = ""
+    ) -> None:
         self._store = store
         self._last = last
+        self._choice = choice
+        self._run = run
         self._hash_sources = hash_sources
         self.interpreters = Interpreters()
         self._exists = store.backend.presence() if store else None
@@ -96,16 +106,20 @@ class Resolver:
         now = identity(task, inputs, source, FINAL, self.interpreters)
         key = action_key(now)
         outputs, gone = self._outputs(task, key)
+        forced = task.id in self._choice.forced
+        reasons: tuple[Reason, ...]
         if outputs is not None:
             altered = self._altered(task, outputs)
-            if altered is None:
+            if altered is None and not forced:
                 return Decision("cached", key, now, outputs)
-            return Decision("run", key, now, reasons=(altered,))
+            reasons = (altered or Reason("forced"),)
+        else:
+            reasons = self._reasons(task, now, gone=gone)
         early = [stage for stage in stages(task.step) if stage != FINAL]
-        keys = {
-            stage: action_key(identity(task, inputs, source, stage, self.interpreters)) for stage in early
-        }
-        reasons = self._reasons(task, now, gone=gone)
+        identities = {stage: identity(task, inputs, source, stage, self.interpreters) for stage in early}
+        if forced:
+            identities = {stage: {**found, "again": self._run} for stage, found in identities.items()}
+        keys = {stage: action_key(found) for stage, found in identities.items()}
         return Decision("run", key, now, reasons=reasons, done_stages=self._done(keys), stage_keys=keys)
 
     def decide_anew(self, task: Task, known: Mapping[TaskId, Mapping[str, ObjectRef]]) -> Decision:
@@ -116,7 +130,7 @@ class Resolver:
     def _source(self, task: Task) -> str | None:
         if not task.externals or self._store is None:
             return None
-        if self._hash_sources:
+        if self._hash_sources and task.id in self._choice.needed:
             return self._store.sources.digest(task.externals)
         return self._store.sources.recall(task.externals)
 
@@ -158,7 +172,9 @@ class Resolver:
             return (Reason("new"),)
         if gone:
             return (Reason("output"),)
-        return tuple(compare(entry.identity, now)) or (Reason("new"),)
+        error = entry.facts.get("error")
+        failed = [Reason("failed", error["code"])] if error else []
+        return (*compare(entry.identity, now), *failed) or (Reason("new"),)
 
     def _if_new(self, task: Task) -> tuple[Reason, ...]:
         entry = self._entry(task)

@@ -36,6 +36,10 @@ def reason_words(reason: Reason) -> str:
             return f"uses: {reason.old} -> {reason.new}"
         case "output":
             return "its result is gone from the store"
+        case "failed":
+            return f"failed last time [{reason.name}]"
+        case "forced":
+            return "forced"
         case "destination":
             return f"{words.place(reason.name)} {'is missing' if reason.new == 'missing' else 'was altered'}"
 

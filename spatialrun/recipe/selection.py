@@ -34,7 +34,7 @@ class Selection:
         self._values = values
         self._problems = values.problems
 
-    def chosen(self, node: Node | None, step: str) -> tuple[str, ...]:
+    def chosen(self, node: Node | None, step: str | None) -> tuple[str, ...]:
         """Return the samples that a step's ``samples`` asks for, in the recipe's order; all by default."""
         if node is None:
             chosen: Collection[str] = self._samples
@@ -47,10 +47,10 @@ class Selection:
         # Samples at fault are left out, as they are left out of the recipe.
         return tuple(name for name, sample in self._samples.items() if name in chosen and sample is not None)
 
-    def _of(self, node: Node, step: str) -> Collection[str]:
+    def _of(self, node: Node, step: str | None) -> Collection[str]:
         return self._by_metadata(node, step) if isinstance(node, MapNode) else self._by_name(node, step)
 
-    def _by_name(self, node: Node, step: str) -> Collection[str]:
+    def _by_name(self, node: Node, step: str | None) -> Collection[str]:
         if not isinstance(node, ScalarNode) or is_null(node):
             what = f"samples must be names, patterns or metadata, found {describe(node)}"
             self._problems.add("recipe.wrong-type", what, node.mark, step=step)
@@ -66,7 +66,7 @@ class Selection:
         self._problems.add("recipe.unknown-sample", what, node.mark, hint=hint, step=step)
         return ()
 
-    def _by_metadata(self, node: MapNode, step: str) -> Collection[str]:
+    def _by_metadata(self, node: MapNode, step: str | None) -> Collection[str]:
         if not node.entries:
             what = "samples asks for no metadata; leave it out to run on all of them"
             self._problems.add("recipe.missing-key", what, node.mark, step=step)
@@ -80,7 +80,7 @@ class Selection:
             self._problems.add("recipe.unknown-sample", what, node.mark, step=step)
         return chosen
 
-    def _with_value(self, key: str, entry: Entry, step: str) -> set[str]:
+    def _with_value(self, key: str, entry: Entry, step: str | None) -> set[str]:
         """Return the samples whose ``key`` is any of the values."""
         node = entry.value
         keys = sorted({key for sample in self._samples.values() if sample for key in sample.metadata})
@@ -102,7 +102,7 @@ class Selection:
             found |= matching
         return found
 
-    def _note_no_match(self, key: str, item: ScalarNode, step: str) -> None:
+    def _note_no_match(self, key: str, item: ScalarNode, step: str | None) -> None:
         values = dict.fromkeys(
             _text(s.metadata[key]) for s in self._samples.values() if s and key in s.metadata
         )

@@ -26,7 +26,7 @@ class TaskEntry:
     step, sample, uses
         Which step on which sample (``_cohort``: on all of its samples together), and its type.
     status
-        ``done``, ``cached``, ``failed`` or ``skipped``.
+        ``done``, ``cached``, ``failed``, ``skipped``, or ``unselected``: what the run before had stays.
     key
         The action's key; ``None`` where it was never known (skipped).
     identity

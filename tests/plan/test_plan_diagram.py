@@ -26,7 +26,7 @@ def strange(plan: Plan) -> Plan:
         inputs = tuple(replace(i, producer=renamed(i.producer)) for i in planned.task.inputs)
         task = replace(planned.task, id=renamed(id), inputs=inputs)
         tasks[task.id] = replace(planned, task=task)
-    return Plan(plan.graph, tasks)
+    return replace(plan, tasks=tasks)
 
 
 def test_mermaid_has_a_node_per_step_and_an_edge_per_flow(lab):

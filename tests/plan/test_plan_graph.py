@@ -201,3 +201,15 @@ def test_a_name_that_only_a_file_makes_complete_is_refused_where_it_is_chosen(la
     lab.steps += "  - {id: labels, uses: annotate.obs, with: {table: labels.csv, prefix: '../../up.'}}\n"
     found = [said(problem) for problem in problems(lab)]
     assert found == [("recipe.bad-name", "'../../up.'}}")]
+
+
+@pytest.mark.parametrize("column", ["a/b", "..", "up/../../x"])
+def test_a_column_of_a_file_that_would_lead_elsewhere_is_refused_before_anything_runs(lab, column):
+    lab.root.mkdir()
+    (lab.root / "labels.csv").write_text(f"barcode,{column},cell type\nx,y,z\n")
+    lab.steps += "  - {id: labels, uses: annotate.obs, with: {table: labels.csv}}\n"
+    (problem,) = problems(lab)
+    assert said(problem) == ("recipe.bad-name", "labels.csv}}")
+    assert repr(column) in problem.what
+    lab.edit("table: labels.csv", f"table: labels.csv, columns: {{'{column}': fine, cell type: kind}}")
+    lab.load()

@@ -163,9 +163,10 @@ def test_a_store_whose_last_run_failed_is_planned_from_what_there_is(applied, ow
     applied.steps += f"  - {{id: fragile, uses: test.failing, with: {{flag: {flag}}}}}\n"
     applied.steps += f"  - {{id: next, uses: test.follower, with: {{flag: {flag}, key_added: n}}}}\n"
     assert applied.apply().run.status == "failed"
-    assert reasons(applied.decide("fragile")) == [("new", "", None, None)]
+    assert reasons(applied.decide("fragile")) == [("failed", "task.failed", None, None)]
     assert applied.decide("fragile", "steps.fragile.with.value=2").reasons == (
         Reason("parameter", "value", 1, 2),
+        Reason("failed", "task.failed"),
     )
     assert applied.decide("next").status == "pending"
     assert applied.decide("svg").status == "cached"

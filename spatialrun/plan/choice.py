@@ -18,6 +18,7 @@ from spatialrun.recipe.problems import Problems, choices, unknown
 from spatialrun.recipe.selection import Selection
 from spatialrun.recipe.source import Mark, Source
 from spatialrun.recipe.values import Values
+from spatialrun.slots import COHORT
 
 if TYPE_CHECKING:
     from spatialrun.plan.graph import Graph
@@ -56,7 +57,7 @@ class Choice:
         for id in missing:
             samples.setdefault(id.step, []).append(id.sample)
         named = [
-            step if names == ["_cohort"] else f"{step} ({', '.join(names[:5])}{' ...' if names[5:] else ''})"
+            step if names == [COHORT] else f"{step} ({', '.join(names[:5])}{' ...' if names[5:] else ''})"
             for step, names in samples.items()
         ]
         steps = " ".join(self.asked.get("only", ()))

@@ -6,7 +6,8 @@ import scipy.sparse as sp
 import xarray as xr
 
 from spatialrun.slots import COHORT
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 from spatialrun.values import FileBytes
 
 N_SPOTS, N_GENES = 30, 12

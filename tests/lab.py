@@ -17,7 +17,8 @@ from spatialrun.execute.events import Listener, ignore
 from spatialrun.plan.plan import Plan
 from spatialrun.plan.resolver import Decision
 from spatialrun.plan.task import TaskId
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 
 TESTS = Path(__file__).parent
 MEMORY = 2 * 10**9

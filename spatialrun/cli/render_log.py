@@ -13,7 +13,8 @@ from spatialrun.cli.failure import error_lines
 from spatialrun.errors import StoreError
 from spatialrun.execute.spec import error_from_json
 from spatialrun.recipe.problems import choices, unknown
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 
 STYLES = {"done": "green", "cached": "dim", "failed": "bold red", "skipped": "red", "unselected": "dim"}
 

@@ -17,7 +17,8 @@ from spatialrun.plan.resolver import Decision
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.slots import axes_of, group_of, locate
 from spatialrun.store.elements import ObjectRef
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
 from spatialrun.store.view import write_view
 from spatialrun.version import __version__

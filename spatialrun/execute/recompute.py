@@ -23,8 +23,9 @@ from spatialrun.plan.identity import FINAL, stages
 from spatialrun.steps import catalogue
 from spatialrun.store.actions import ActionRecord
 from spatialrun.store.elements import ObjectRef
+from spatialrun.store.entries import TaskEntry
 from spatialrun.store.findings import Finding, Result
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.runs import Run
 from spatialrun.store.store import Store, create_store
 
 

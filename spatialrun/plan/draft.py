@@ -120,7 +120,8 @@ def reads(task: Task, declared: Mapping[str, frozenset[str]]) -> Iterator[tuple[
         else:
             asked = step.reads(params, knowing)
         for read in [*asked, *implicit_reads(written[sample])]:
-            yield sample, replace(read, port=_port(task.id, sample, read.port))
+            port = _port(task.id, sample, read.port)
+            yield sample, read if port == read.port else replace(read, port=port)
 
 
 def _port(id: TaskId, sample: str, port: str) -> str:

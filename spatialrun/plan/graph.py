@@ -63,7 +63,9 @@ def build(recipe: Recipe) -> tuple[Graph, list[SpatialrunError]]:
     tasks = {id: _joined(task, writers, unwritten, problems, open_samples) for id, task in drafts.items()}
     for problem in unwritten.problems():
         problems.include(problem)
-    tasks = {id: replace(task, after=tuple(_after(task, tasks))) for id, task in tasks.items()}
+    for id, task in tasks.items():
+        if task.entry.after:
+            tasks[id] = replace(task, after=tuple(_after(task, tasks)))
     return Graph(recipe, _ordered(tasks, problems)), list(problems)
 
 

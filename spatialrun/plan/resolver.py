@@ -12,7 +12,8 @@ from spatialrun.plan.identity import FINAL, action_key, identity, stages
 from spatialrun.plan.reasons import Reason, compare
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.store.elements import ObjectRef
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
 
 Status = Literal["cached", "run", "pending", "unselected"]
@@ -104,8 +105,9 @@ class Resolver:
         }
         task = _without_absent(task, inputs)
         now = identity(task, inputs, source, FINAL, self.interpreters)
-        key = action_key(now)
-        outputs, gone = self._outputs(task, key)
+        before = self._entry(task)
+        key = action_key(now, before)
+        outputs, gone = self._outputs(task, key, before)
         forced = task.id in self._choice.forced
         reasons: tuple[Reason, ...]
         if outputs is not None:
@@ -114,7 +116,7 @@ class Resolver:
                 return Decision("cached", key, now, outputs)
             reasons = (altered or Reason("forced"),)
         else:
-            reasons = self._reasons(task, now, gone=gone)
+            reasons = _reasons(before, now, gone=gone)
         early = [stage for stage in stages(task.step) if stage != FINAL]
         identities = {stage: identity(task, inputs, source, stage, self.interpreters) for stage in early}
         if forced:
@@ -134,13 +136,14 @@ class Resolver:
             return self._store.sources.digest(task.externals)
         return self._store.sources.recall(task.externals)
 
-    def _outputs(self, task: Task, key: str) -> tuple[dict[str, ObjectRef] | None, bool]:
+    def _outputs(
+        self, task: Task, key: str, entry: TaskEntry | None
+    ) -> tuple[dict[str, ObjectRef] | None, bool]:
         """Return a key's outputs by slot, or ``None``; and whether they were made once but are gone."""
         if self._store is None or self._exists is None:
             return None, False
         if task.id in self._lost:
             return None, True
-        entry = self._entry(task)
         made = entry is not None and entry.key == key and bool(entry.outputs)
         # The manifest knows slots, not ports: where slots were renamed (two may have changed names with each
         # other), only the record says which is which.
@@ -166,16 +169,6 @@ class Resolver:
         wanted = {ref.digest for ref in outputs.values()}
         return None if found in wanted else Reason("destination", name, "written", "altered")
 
-    def _reasons(self, task: Task, now: Mapping[str, Any], *, gone: bool) -> tuple[Reason, ...]:
-        entry = self._entry(task)
-        if entry is None or not entry.identity:
-            return (Reason("new"),)
-        if gone:
-            return (Reason("output"),)
-        error = entry.facts.get("error")
-        failed = [Reason("failed", error["code"])] if error else []
-        return (*compare(entry.identity, now), *failed) or (Reason("new"),)
-
     def _if_new(self, task: Task) -> tuple[Reason, ...]:
         entry = self._entry(task)
         return (Reason("new"),) if entry is None or entry.key is None else ()
@@ -187,6 +180,16 @@ class Resolver:
 
     def _entry(self, task: Task) -> TaskEntry | None:
         return self._last.tasks.get((task.id.step, task.id.sample)) if self._last else None
+
+
+def _reasons(before: TaskEntry | None, now: Mapping[str, Any], *, gone: bool) -> tuple[Reason, ...]:
+    if before is None or not before.identity:
+        return (Reason("new"),)
+    if gone:
+        return (Reason("output"),)
+    error = before.facts.get("error")
+    failed = [Reason("failed", error["code"])] if error else []
+    return (*compare(before.identity, now), *failed) or (Reason("new"),)
 
 
 def _without_absent(task: Task, inputs: Mapping[str, str]) -> Task:

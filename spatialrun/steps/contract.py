@@ -10,10 +10,10 @@ count that could change its result; of the samples' names only a cohort step kno
 
 from __future__ import annotations
 
-import string
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -93,6 +93,7 @@ def parameter(
     return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 
+@cache
 def parameter_names(params: type[Parameters], mark: str) -> frozenset[str]:
     """Return the names of the parameters that carry a mark: ``late``, ``path`` or ``output_name``."""
     return frozenset(
@@ -265,9 +266,10 @@ class Step(ABC):
         DataError
             Where a file is missing or a folder is not laid out as expected: found before anything runs.
         """
+        kind: type[Parameters] = type(params)
         return {
             name: site.base / value
-            for name in sorted(parameter_names(type(params), "path"))
+            for name in sorted(parameter_names(kind, "path"))
             if (value := getattr(params, name)) is not None
         }
 
@@ -407,7 +409,7 @@ def _writes(templates: Mapping[str, str], params: Parameters) -> list[Write]:
 
 def fill(template: str, params: Parameters) -> str:
     """Fill a slot template from parameters: ``fill("layers/{layer}", params)``."""
-    return string.Formatter().vformat(template, (), _Fields(params))
+    return template.format_map(_Fields(params))
 
 
 class _Fields(Mapping[str, Any]):

@@ -128,12 +128,17 @@ def guarded(place: str | Path, verb: Literal["read", "written"]) -> Iterator[Non
     try:
         yield
     except OSError as error:
-        hint = "check the folder's owner and mode"
-        if verb == "written":
-            hint = f"{hint}, and the free space, or name another `store:` in the recipe"
-        raise StoreError(
-            "store.permission",
-            f"the store cannot be {verb}: {error.strerror or error}",
-            where=Where(file=str(place)),
-            hint=hint,
-        ) from error
+        raise refusal(error, place, verb) from error
+
+
+def refusal(error: OSError, place: str | Path, verb: Literal["read", "written"]) -> StoreError:
+    """Return what to say of something that the file system refuses."""
+    hint = "check the folder's owner and mode"
+    if verb == "written":
+        hint = f"{hint}, and the free space, or name another `store:` in the recipe"
+    return StoreError(
+        "store.permission",
+        f"the store cannot be {verb}: {error.strerror or error}",
+        where=Where(file=str(place)),
+        hint=hint,
+    )

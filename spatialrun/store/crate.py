@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 METADATA = "ro-crate-metadata.json"

@@ -55,6 +55,16 @@ def folder_digest(path: Path) -> str:
 
 def canonical(content: Any) -> bytes:
     """Encode plain data without ambiguity: a tag, a length, the content; mappings in the order of their keys."""
+    kind = type(content)
+    # Most of what is encoded, and there is much of it where there are many tasks, is of three types.
+    if kind is str:
+        # Names of files need not be valid text: Python keeps their odd bytes as lone surrogates.
+        return _framed(b"S", content.encode(errors="surrogatepass"))
+    if kind is list:
+        return _framed(b"L", b"".join([canonical(item) for item in content]))
+    if kind is dict:
+        items = sorted([(canonical(key), canonical(value)) for key, value in content.items()])
+        return _framed(b"M", b"".join([key + value for key, value in items]))
     match content:
         case None:
             return b"N"
@@ -65,16 +75,14 @@ def canonical(content: Any) -> bytes:
         case float():
             number = math.nan if math.isnan(content) else content + 0.0  # one NaN, and no negative zero
             return b"D" + struct.pack(">d", number)
-        case str():
-            # Names of files need not be valid text: Python keeps their odd bytes as lone surrogates.
-            return _framed(b"S", content.encode(errors="surrogatepass"))
+        case str():  # of a type derived from it
+            return _framed(b"S", str.encode(content, errors="surrogatepass"))
         case bytes():
             return _framed(b"B", content)
         case Mapping():
-            items = sorted((canonical(key), canonical(value)) for key, value in content.items())
-            return _framed(b"M", b"".join(key + value for key, value in items))
+            return canonical(dict(content))
         case Sequence():
-            return _framed(b"L", b"".join(map(canonical, content)))
+            return canonical(list(content))
         case set() | frozenset():
             return _framed(b"U", b"".join(sorted(map(canonical, content))))
         case _:
@@ -82,7 +90,10 @@ def canonical(content: Any) -> bytes:
 
 
 def _framed(tag: bytes, content: bytes) -> bytes:
-    return tag + struct.pack(">Q", len(content)) + content
+    return tag + _length(len(content)) + content
+
+
+_length = struct.Struct(">Q").pack
 
 
 def _hasher(tag: str) -> hashlib.blake2b:

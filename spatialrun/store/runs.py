@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,48 +10,12 @@ from functools import cached_property
 from typing import Any
 
 from spatialrun.errors import StoreError, Where
-from spatialrun.slots import locate
 from spatialrun.store.backend import Backend
 from spatialrun.store.elements import ObjectRef
+from spatialrun.store.entries import Entries, TaskEntry
 from spatialrun.store.tombstones import Tombstones
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class TaskEntry:
-    """What a run knows of one task.
-
-    Attributes
-    ----------
-    step, sample, uses
-        Which step on which sample (``_cohort``: on all of its samples together), and its type.
-    status
-        ``done``, ``cached``, ``failed``, ``skipped``, or ``unselected``: what the run before had stays.
-    key
-        The action's key; ``None`` where it was never known (skipped).
-    identity
-        What the key was made from; the next plan compares it to say why a task runs.
-    outputs
-        Slot to object. What a task on the cohort writes for its members stands under the slots' addresses,
-        ``p2-t5:obs/integrated``; :meth:`places` takes them apart.
-    facts
-        Wall time, peak memory, log, error: whatever is worth showing.
-    """
-
-    step: str
-    sample: str
-    uses: str
-    status: str
-    key: str | None = None
-    identity: Mapping[str, Any] = field(default_factory=dict)
-    outputs: Mapping[str, ObjectRef] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def places(self) -> Iterator[tuple[str, str, ObjectRef]]:
-        """Yield sample, slot and object of every output."""
-        for name, ref in self.outputs.items():
-            yield *locate(name, seen_from=self.sample), ref
 
 
 @dataclass(frozen=True)
@@ -98,58 +63,37 @@ class Run:
         return slots
 
     def to_bytes(self) -> bytes:
-        """Encode the manifest; objects and identities stand once."""
-        tasks = [
-            {
-                "step": t.step,
-                "sample": t.sample,
-                "uses": t.uses,
-                "status": t.status,
-                "key": t.key,
-                "identity": dict(t.identity),
-                "outputs": {slot: ref.to_json() for slot, ref in t.outputs.items()},
-                "facts": dict(t.facts),
-            }
-            for t in self.tasks.values()
-        ]
-        data = {
+        """Encode the manifest: one document, in which every task has its line, and a checksum at the end."""
+        head = {
             "schema": SCHEMA,
             "id": self.id,
             "created": self.created,
             "status": self.status,
             "versions": dict(self.versions),
             "samples": {name: dict(meta) for name, meta in self.samples.items()},
-            "tasks": tasks,
             "sources": dict(self.sources),
         }
-        return json.dumps(data, separators=(",", ":")).encode()
+        lines = [_json(task.to_json()) for task in self.tasks.values()]
+        body = _json(head)[:-1] + _TASKS + _NEXT.join(lines)
+        return body + _CHECKSUM + _checksum(body) + _END
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Run:
-        """Decode a manifest."""
-        data = json.loads(content)
-        tasks = {
-            (t["step"], t["sample"]): TaskEntry(
-                t["step"],
-                t["sample"],
-                t["uses"],
-                t["status"],
-                t["key"],
-                t["identity"],
-                {slot: ObjectRef.from_json(ref) for slot, ref in t["outputs"].items()},
-                t["facts"],
-            )
-            for t in data["tasks"]
-        }
-        return cls(
-            data["id"],
-            data["created"],
-            data["status"],
-            data["samples"],
-            tasks,
-            data["versions"],
-            data.get("sources", {}),
-        )
+        """Decode a manifest.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            Where it is damaged.
+        """
+        body, _, end = content.rpartition(_CHECKSUM)
+        if end != _checksum(body) + _END:
+            raise ValueError("it is not what was written")
+        head, _, lines = body.partition(_TASKS)
+        data = json.loads(head + b"}")
+        tasks = Entries(lines.split(_NEXT) if lines else ())
+        id, created, status, samples = (data[name] for name in ("id", "created", "status", "samples"))
+        return cls(id, created, status, samples, tasks, data["versions"], data["sources"])
 
 
 class Runs:
@@ -250,6 +194,18 @@ class Runs:
             if error.code in ("store.no-run", "store.corrupt"):
                 return None
             raise
+
+
+_TASKS, _NEXT, _CHECKSUM, _END = b',"tasks":[\n', b",\n", b'\n],"checksum":"', b'"}\n'
+"""What stands around the tasks of a manifest; nowhere else, as only it has line breaks."""
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=32).hexdigest().encode()
 
 
 def _manifest(name: str) -> str:

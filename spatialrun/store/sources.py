@@ -8,7 +8,10 @@ has read that asks for no file.
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from spatialrun.store.backend import Backend
@@ -72,8 +75,18 @@ class Sources:
 
 
 def _identity(path: Path) -> str:
-    facts = path.stat()
-    return key_digest("source", [str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ino])
+    facts = path.lstat()
+    if stat.S_ISLNK(facts.st_mode):
+        place, facts = os.path.realpath(path), path.stat()
+    else:
+        place = f"{_real_folder(str(path.parent))}/{path.name}"
+    return key_digest("source", [place, facts.st_size, facts.st_mtime_ns, facts.st_ino])
+
+
+@lru_cache(maxsize=16)
+def _real_folder(path: str) -> str:
+    """Return a folder's path without links: a sample's files, which are asked for together, share a few."""
+    return os.path.realpath(path).rstrip("/")
 
 
 def _joined(files: Mapping[str, Path], digests: Mapping[str, str | None]) -> str:

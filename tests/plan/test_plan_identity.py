@@ -12,6 +12,7 @@ from spatialrun.plan import identity as identities
 from spatialrun.plan.identity import action_key, identity, stages
 from spatialrun.plan.reasons import Reason
 from spatialrun.plan.task import Task, TaskId
+from spatialrun.store.entries import TaskEntry
 from spatialrun.version import __version__
 
 IDENTITY = {
@@ -169,3 +170,15 @@ class TestNumericsOfAGpuStep:
         assert decision.status == "run"
         assert decision.reasons == (Reason("numerics", "device", "cpu", "cuda"),)
         assert bench.decide("x", "gpu.device=cpu").status == "cached"
+
+
+def test_a_key_is_taken_over_only_where_the_identity_is_the_same_to_the_letter():
+    before = TaskEntry(
+        "svg", "a", "svg.spatialde", "done", "k" * 64, {"params": {"n": 1, "more": [None, "x"]}}
+    )
+    assert action_key({"params": {"n": 1, "more": [None, "x"]}}, before) == before.key
+    for other in (1.0, True, 2, "1"):
+        identity = {"params": {"n": other, "more": [None, "x"]}}
+        assert action_key(identity, before) == action_key(identity)
+    unknown = replace(before, key=None)
+    assert action_key(before.identity, unknown) == action_key(before.identity)

@@ -9,9 +9,10 @@ import pytest
 
 from spatialrun.errors import StoreError
 from spatialrun.store.actions import ActionRecord
+from spatialrun.store.entries import TaskEntry
 from spatialrun.store.gc import Policy, collect
 from spatialrun.store.intents import Intent
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.runs import Run
 from spatialrun.store.tombstones import Tombstones
 
 NOW = Policy(grace=0)

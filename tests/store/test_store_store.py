@@ -10,7 +10,8 @@ import pytest
 from spatialrun.errors import StoreError
 from spatialrun.store.actions import ActionRecord
 from spatialrun.store.elements import ObjectRef
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 from spatialrun.store.store import create_store, open_store
 
 

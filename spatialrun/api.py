@@ -9,7 +9,7 @@ from pathlib import Path
 from spatialrun.errors import RecipeErrors, StoreError
 from spatialrun.execute.apply import Options, Outcome
 from spatialrun.execute.apply import apply as apply_graph
-from spatialrun.execute.events import Listener, ignore
+from spatialrun.execute.events import Event, Listener, ignore
 from spatialrun.execute.faults import store_faults
 from spatialrun.plan.choice import Choice, Names, Samples, choose, everything
 from spatialrun.plan.graph import Graph, build
@@ -17,6 +17,7 @@ from spatialrun.plan.plan import Plan, make_plan
 from spatialrun.recipe.loader import check
 from spatialrun.recipe.model import Recipe
 from spatialrun.recipe.problems import in_order
+from spatialrun.report.report import write_report
 from spatialrun.store.store import Store, create_store, open_store
 
 
@@ -93,7 +94,7 @@ class LoadedRecipe:
         return make_plan(self.graph, self.store(), self.choice)
 
     def apply(self, options: Options | None = None, listener: Listener = ignore) -> Outcome:
-        """Compute what is not cached.
+        """Compute what is not cached, and write a report of the run.
 
         Raises
         ------
@@ -104,7 +105,13 @@ class LoadedRecipe:
         """
         with store_faults(self.store_url):
             store = create_store(self.store_url)
-        return apply_graph(self.graph, store, options, listener, self.choice)
+        outcome = apply_graph(self.graph, store, options, listener, self.choice)
+        if outcome.changed:
+            try:
+                write_report(store, outcome.run)
+            except (StoreError, OSError) as error:  # the results are what matters, and they are kept
+                listener(Event("task-warning", data={"line": f"no report could be written: {error}"}))
+        return outcome
 
     def __repr__(self) -> str:
         counts = f"{len(self.recipe.steps)} steps, {len(self.recipe.samples)} samples"

@@ -23,6 +23,7 @@ from spatialrun.cli import (
     init,
     log,
     plan,
+    report,
     runs,
     schema,
     show,
@@ -44,7 +45,7 @@ app = typer.Typer(
 RUN, LOOK, WRITE, KEEP = "Run a recipe", "Look at results", "Write a recipe", "Look after a store"
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     RUN: (apply.apply, plan.plan, check.check),
-    LOOK: (show.show, table.table, log.log, export_run.export_run),
+    LOOK: (show.show, table.table, log.log, report.report, export_run.export_run),
     WRITE: (init.init, steps.steps, schema.schema),
     KEEP: (runs.runs, status.status, diff.diff, verify.verify, gc.gc, doctor.doctor),
 }

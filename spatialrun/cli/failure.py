@@ -53,4 +53,5 @@ def print_warnings(console: Console, warnings: Sequence[tuple[str, str, str]]) -
         samples.setdefault((step, line), []).append(sample)
     for (step, line), where in samples.items():
         named = ", ".join(where) if len(where) <= 3 else words.count(len(where), "sample")
-        print_line(console, Text.assemble(("warning", "bold yellow"), f": {line} ({step} {named})"))
+        about = f" ({step} {named})" if step else ""
+        print_line(console, Text.assemble(("warning", "bold yellow"), f": {line}{about}"))

@@ -88,6 +88,7 @@ def _made(loaded: LoadedRecipe, run: Run, store: str) -> Iterator[Sequence[str |
     if tables := list(_tables(run)):
         yield from _places("tables", tables, "")
     yield _label("view"), f"{folder}/view.zarr"
+    yield _label("report"), f"{folder}/report.html"
 
 
 def _places(kind: str, places: Sequence[str], folder: str) -> Iterator[Sequence[str | Text]]:

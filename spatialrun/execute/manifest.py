@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 from spatialrun.errors import SpatialrunError
@@ -13,6 +14,7 @@ from spatialrun.execute.faults import store_faults
 from spatialrun.execute.spec import error_to_json
 from spatialrun.plan.choice import Choice
 from spatialrun.plan.graph import Graph
+from spatialrun.plan.reasons import Reason
 from spatialrun.plan.resolver import Decision
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.slots import axes_of, group_of, locate
@@ -61,7 +63,8 @@ class Manifest:
     def done(
         self, task: Task, decision: Decision, outputs: Mapping[str, ObjectRef], facts: Mapping[str, Any]
     ) -> None:
-        """Note a task that was run."""
+        """Note a task that was run, with why it was."""
+        facts = {**facts, "reasons": [_told(reason) for reason in decision.reasons]}
         self._note(task, "done", decision.key, decision.identity, outputs, facts)
 
     def cached(self, task: Task, decision: Decision) -> None:
@@ -212,3 +215,9 @@ def _fits(
     """Whether an output lies along the axes of today; who reads none makes them, and fits itself."""
     sample, slot = locate(name, seen_from=seen_from)
     return all(stood.get((sample, axis)) in (None, axes.get((sample, axis))) for axis in axes_of(slot))
+
+
+def _told(reason: Reason) -> dict[str, Any]:
+    """Return a reason as a run keeps it: no path of this machine lies in a store."""
+    name = PurePath(reason.name).name if reason.kind == "destination" else reason.name
+    return asdict(replace(reason, name=name))

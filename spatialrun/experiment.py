@@ -190,6 +190,36 @@ class Experiment:
         columns = {name_of(slot): self._read(ref) for slot, ref in slots.items() if group_of(slot) == name}
         return pd.DataFrame(columns, index=pd.Index(self._read(slots[f"axes/{name}"])))
 
+    def markers(self, sample: str, domain: str | int, name: str = "spagcn.markers") -> pd.DataFrame:
+        """Read the markers of one domain, sorted by fold change.
+
+        Parameters
+        ----------
+        sample
+            A sample, or ``_cohort`` for the markers of domains over all samples.
+        domain
+            The domain's name.
+        name
+            The table, as ``markers.spagcn`` or ``markers.cohort`` wrote it.
+
+        Raises
+        ------
+        StoreError
+            ``store.unknown-name`` where there is no such table, no such domain, or the table is not one of
+            domains.
+        """
+        table = self.table(sample, name)
+        if "domain" not in table:
+            tables = [slot for slot, ref in self._slots(sample).items() if _is_table(slot, ref)]
+            of_domains = [s for s in tables if "domain" in self._slots(sample)[s].meta["columns"]]
+            raise self._unknown("table of domains", name, [name_of(slot) for slot in of_domains], sample)
+        domains = [str(category) for category in table["domain"].astype("category").cat.categories]
+        if str(domain) not in domains:
+            raise self._unknown("domain", str(domain), domains, sample)
+        own = table[table["domain"].astype(str) == str(domain)].drop(columns="domain")
+        own = own.sort_values("fc", ascending=False, kind="stable") if "fc" in own else own
+        return own.reset_index(drop=True)
+
     def image(self, sample: str, name: str = "hires") -> xr.DataArray:
         """Read an image: dimensions c, y, x; ``attrs["scalef"]`` is image pixels per full-resolution pixel.
 

@@ -100,13 +100,13 @@ def _places(kind: str, places: Sequence[str], folder: str) -> Iterator[Sequence[
 
 def _tables(run: Run) -> Iterator[str]:
     """Yield the tables in ``uns``, each with the samples that have it."""
-    samples: dict[str, list[str]] = {}
+    samples: dict[tuple[str, bool], list[str]] = {}
     for task in run.tasks.values():
         for sample, slot, ref in task.places():
             if group_of(slot) == "uns" and ref.kind == "table":
-                samples.setdefault(name_of(slot), []).append(sample)
+                samples.setdefault((name_of(slot), sample == COHORT), []).append(sample)
     everyone = [name for name in run.samples if name != COHORT]
-    for name, having in samples.items():
+    for (name, _), having in samples.items():
         yield f"{name} ({words.among(having, everyone)})"
 
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from spatialrun.errors import DataError, Where
 from spatialrun.steps.contract import Context, Inputs, Outputs, Parameters, Shape, Step, parameter
-
-if TYPE_CHECKING:
-    import pandas as pd
+from spatialrun.steps.labels import as_labels
 
 
 class CompareLabelsParams(Parameters):
@@ -43,23 +38,9 @@ class CompareLabels(Step):
         from spatialrun.methods.labels import agreement
 
         found = agreement(
-            _labels(inputs["labels"].read(), params.labels),
-            _labels(inputs["annotation"].read(), params.annotation),
+            as_labels(inputs["labels"].read(), params.labels),
+            as_labels(inputs["annotation"].read(), params.annotation),
         )
         scores = found.scores["value"]
         context.log(f"ARI {scores['ari']:.3f}, NMI {scores['nmi']:.3f} over {scores['n_spots']:.0f} spots")
         return {"scores": found.scores, "domains": found.domains, "contingency": found.contingency}
-
-
-def _labels(values: Any, column: str) -> pd.Categorical:
-    """A column of obs as categories; empty text is no label."""
-    import pandas as pd
-
-    if not isinstance(values, pd.Categorical) and values.dtype.kind == "f":
-        raise DataError(
-            "data.values",
-            f"the column {column} holds numbers with fractions, not labels",
-            where=Where(slot=f"obs/{column}"),
-        )
-    labels = values if isinstance(values, pd.Categorical) else pd.Categorical(values)
-    return labels.remove_categories([label for label in labels.categories if str(label) == ""])

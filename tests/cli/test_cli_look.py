@@ -7,7 +7,9 @@ import csv
 import pandas as pd
 import pytest
 
+from spatialrun.api import load
 from spatialrun.cli.render_table import Selection
+from spatialrun.execute.apply import Options
 
 BY_COUNTS = "obs", "--sort", "-total_counts", "--columns", "spot,total_counts"
 
@@ -77,6 +79,39 @@ def test_tables_of_uns_have_the_names_of_their_rows(call, store):
     result = call("table", store, "p1", "truth.genes", "--head", 1)
     assert "svg" in result.lines[0].split()
     assert result.lines[1].startswith("SIM")
+
+
+@pytest.fixture(scope="session")
+def marked(applied, tmp_path_factory):
+    """The recipe with markers of the simulated domains, applied; the domains are known to it as truth."""
+    path = tmp_path_factory.mktemp("marked") / "recipe.yaml"
+    path.write_text(
+        applied.read_text()
+        + "  - {id: truth, uses: annotate.obs, with: {slot: uns/truth.spots, columns: {domain: truth}}}\n"
+        + "  - {uses: markers.spagcn, with: {groupby: truth, min_in_group_fraction: 0.1, max_q: 1}}\n"
+    )
+    assert not load(path).apply(Options(jobs=1)).errors
+    return path
+
+
+def test_markers_of_a_domain(call, marked):
+    result = call("table", marked, "p1", "spagcn.markers", "--domain", 1)
+    assert result.code == 0
+    assert result.lines[0].split()[0] == "fetched"
+    assert result.lines[0].endswith("genes of domain 1 against its neighbours")
+    assert result.lines[1].split() == ["gene", "pct.in", "pct.out", "fc", "q", "log10.q"]
+    as_csv = call("table", marked, "p1", "spagcn.markers", "--domain", 1, "--csv")
+    kept = list(csv.DictReader(as_csv.lines))
+    assert result.lines[0].split()[1] == str(len(kept))
+    assert "neighbours" in kept[0]
+    folds = [float(row["fc"]) for row in kept]
+    assert folds == sorted(folds, reverse=True)
+
+
+def test_markers_of_an_unknown_domain(call, marked):
+    result = call("table", marked, "p1", "spagcn.markers", "--domain", "17")
+    assert result.code == 4
+    assert "no domain '17'" in result.err
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spatialrun.slots import group_of
+from spatialrun.slots import COHORT, group_of
 from spatialrun.steps.contract import (
     CohortStep,
     Parameters,
@@ -145,6 +145,7 @@ def half_of(section: Section) -> Section:
         name: layer[kept][:, order].tocsc() for name, layer in slots.items() if name.startswith("layers/")
     }
     slots["obsm/spatial"] = slots["obsm/spatial"][kept]
+    slots |= {name: column[kept] for name, column in slots.items() if name.startswith("obs/")}
     return Section(section.root, slots=slots)
 
 
@@ -154,17 +155,26 @@ class Cohort:
     def __init__(self, root: Path, members: Mapping[str, Section]) -> None:
         self.root = root
         self.members = dict(members)
+        self.together: dict[str, Any] = {}
+        """Slots of the cohort itself."""
 
     def run(self, step: Step, **params: Any) -> MemoryContext:
         """Run a cohort step as the engine does."""
         assert isinstance(step, CohortStep)
         model = step.Params(**params)
         context = MemoryContext(self.root)
+        site = Site(base=self.root, declared=frozenset(self.together))
         inputs = {name: member.inputs(step, model) for name, member in self.members.items()}
-        returned = step.run_cohort(inputs, model, context)
-        assert list(returned) == list(self.members)
+        if reads := step.cohort_reads(model, site):
+            own = {read.port: self.together[read.slot] for read in reads if read.slot in self.together}
+            inputs[COHORT] = MemoryInputs(own)
+        returned = dict(step.run_cohort(inputs, model, context))
+        writes = {write.port: write.slot for write in step.cohort_writes(model, site)}
+        outputs = returned.pop(COHORT, {})
+        assert set(outputs) == set(writes), "outputs of the cohort are not what was declared"
+        self.together |= {writes[port]: value for port, value in outputs.items()}
         for name, member in self.members.items():
-            member.fill(step, model, returned[name])
+            member.fill(step, model, returned.get(name, {}))
         return context
 
 

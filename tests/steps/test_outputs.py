@@ -41,6 +41,10 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "genes.variable": (None, {"n_top_genes": 10}),
     "integrate.multispati": (None, {"n_clusters": 3, "n_pcs": 12, "n_components": 6}),
     "integrate.spagcn": (None, {"layer": "counts", "n_clusters": 3, "num_pcs": 12}),
+    "markers.cohort": (None, {"layer": "counts", "groupby": "layer", "min_fold_change": 2}),
+    "markers.spagcn": (None, {"layer": "counts", "groupby": "layer", "min_fold_change": 2}),
+    "metagene.cohort": (None, {"layer": "counts", "groupby": "layer", "target_cluster": "upper"}),
+    "metagene.spagcn": (None, {"layer": "counts", "groupby": "layer", "target_cluster": "upper"}),
     "normalize.log": (None, {}),
     "plot.spatial": (None, {"color": ["layer", "GENE3"], "dpi": 60}),
     "qc.metrics": (None, {}),
@@ -71,10 +75,14 @@ def test_outputs_stay_what_they_are(name: str, section: Section, files: Path) ->
         section.run(catalogue.get(BEFORE[name]), **CASES[BEFORE[name]][1])
     before = set(section.slots)
     if isinstance(step, CohortStep):
-        Cohort(files, {"one": section, "half": half_of(section)}).run(step, **params)
+        cohort = Cohort(files, {"one": section, "half": half_of(section)})
+        cohort.run(step, **params)
+        together = {f"_cohort:{slot}": value for slot, value in cohort.together.items()}
     else:
         section.run(step, **params)
-    found = {slot: summary(value) for slot, value in section.slots.items() if slot not in before}
+        together = {}
+    made = {slot: value for slot, value in section.slots.items() if slot not in before} | together
+    found = {slot: summary(value) for slot, value in made.items()}
     pin = PINS / f"{name}.json"
     if os.environ.get("SPATIALRUN_WRITE_PINS"):
         pin.parent.mkdir(exist_ok=True)

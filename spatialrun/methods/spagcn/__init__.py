@@ -1,8 +1,8 @@
 """SpaGCN: spatial domains, their markers and metagenes; arrays in, arrays out.
 
 ``domains`` takes one sample, ``integrate`` a cohort, ``histology_coordinate`` makes the third coordinate from the
-tissue image, ``markers`` and ``metagene`` describe domains that were found. Source: Hu et al. 2021,
-10.1038/s41592-021-01255-8.
+tissue image, ``markers``, ``cohort_markers`` and ``metagene`` describe domains that were found. Source: Hu et al.
+2021, 10.1038/s41592-021-01255-8.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spatialrun.methods.spagcn.combination import Metagene, metagene
     from spatialrun.methods.spagcn.histology import histology_coordinate
-    from spatialrun.methods.spagcn.marker_tables import Filters, markers
+    from spatialrun.methods.spagcn.marker_tables import Filters, cohort_markers, markers
     from spatialrun.methods.spagcn.model import Options, domains, integrate
     from spatialrun.methods.spagcn.surroundings import Surroundings
 
@@ -22,6 +22,7 @@ __all__ = [
     "Metagene",
     "Options",
     "Surroundings",
+    "cohort_markers",
     "domains",
     "histology_coordinate",
     "integrate",
@@ -34,6 +35,7 @@ _MODULES = {
     "Metagene": "combination",
     "Options": "model",
     "Surroundings": "surroundings",
+    "cohort_markers": "marker_tables",
     "domains": "model",
     "histology_coordinate": "histology",
     "integrate": "model",

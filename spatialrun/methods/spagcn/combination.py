@@ -30,6 +30,8 @@ class Metagene:
 
     values: Array
     """(N,) float64, from 0."""
+    auc: float
+    """How well it tells the domain from all other spots: 1 where every one of its spots is above all others."""
     formula: str
     """``start + added - subtracted + ...``, up to the constant that makes the minimum 0."""
 
@@ -100,7 +102,15 @@ def metagene(
         log(f"non-target spots reduced to: {n_outside}")
         log(f"meta gene now: {formula}")
     log(f"meta gene: {formula}")
-    return Metagene(values, formula)
+    return Metagene(values, _auc(values, inside), formula)
+
+
+def _auc(values: Array, inside: Bools) -> float:
+    """Chance that a spot inside has the greater value of two, one inside and one outside."""
+    from scipy.stats import rankdata
+
+    n_in, n_out = int(inside.sum()), int((~inside).sum())
+    return float((rankdata(values)[inside].sum() - n_in * (n_in + 1) / 2) / (n_in * n_out))
 
 
 def _members(domains: pd.Categorical, target: str) -> Bools:

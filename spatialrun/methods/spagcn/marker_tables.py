@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from spatialrun.methods.neighbors import checked_places
 from spatialrun.methods.spagcn.ranksum import Comparison, adjusted, compare
-from spatialrun.methods.spagcn.surroundings import Surroundings, neighbours, search_radius
+from spatialrun.methods.spagcn.surroundings import (
+    Surroundings,
+    neighbours,
+    pairs_within,
+    search_radius,
+)
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_matrix
@@ -58,6 +65,7 @@ def markers(
     surroundings: Surroundings | None = None,
     filters: Filters | None = None,
     tie_correct: bool = False,
+    threads: int = 1,
     log: Log = lambda _: None,
 ) -> dict[str, pd.DataFrame]:
     """Markers of every domain against the domains around it.
@@ -76,6 +84,8 @@ def markers(
         See `Surroundings` and `Filters`.
     tie_correct
         Of the test; see ``ranksum.compare``.
+    threads
+        Domains that are tested at once; results do not depend on it.
     log
         Takes a line for each domain.
 
@@ -96,23 +106,88 @@ def markers(
     Hu et al. 2021, 10.1038/s41592-021-01255-8: Wilcoxon's test against the neighbours only, so that a marker is
     one of the border, not of the tissue type.
     """
-    places = checked_places(coordinates)
+    return cohort_markers(
+        lognorm,
+        [coordinates],
+        domains,
+        gene_names,
+        surroundings=surroundings,
+        filters=filters,
+        tie_correct=tie_correct,
+        threads=threads,
+        log=log,
+    )
+
+
+def cohort_markers(
+    lognorm: csc_matrix,
+    coordinates: Sequence[ArrayLike],
+    domains: pd.Categorical,
+    gene_names: Sequence[str] | pd.Index,
+    *,
+    surroundings: Surroundings | None = None,
+    filters: Filters | None = None,
+    tie_correct: bool = False,
+    threads: int = 1,
+    log: Log = lambda _: None,
+) -> dict[str, pd.DataFrame]:
+    """Markers of domains that samples share, over the spots of all of them.
+
+    Neighbours are looked for within each sample, each with a radius of its own, and counted together; the test
+    is one, of all spots of the domain against all spots of those neighbours. Depth is the only difference
+    between samples that normalisation has taken out: where domains are unequally spread over samples, effects
+    of batches are among the markers.
+
+    Parameters
+    ----------
+    lognorm
+        (N, G) log-normalised expression of all samples, CSC; see ``cohort.stacked``.
+    coordinates
+        (N_s, 2) of each sample, in the order of the rows, any unit.
+    domains
+        (N,); see ``cohort.joined``.
+    gene_names, surroundings, filters, tie_correct, threads, log
+        As for `markers`, and so is what is returned and raised.
+    """
+    places = [checked_places(own) for own in coordinates]
     options, filters = surroundings or Surroundings(), filters or Filters()
     names = np.asarray(gene_names, dtype=object)
     codes = np.asarray(domains.codes)
+    ends = np.cumsum([len(own) for own in places])
+    samples = list(zip(places, np.split(codes, ends[:-1]), strict=True))
+    occurring = [int(code) for code in np.unique(codes[codes >= 0])]
+
+    def around(code: int) -> tuple[list[int], str, list[str]]:
+        lines: list[str] = []
+        pairs: Counter[int] = Counter()
+        sizes: Counter[int] = Counter()
+        radii = []
+        for own, labels in samples:
+            if not (labels == code).any():
+                continue
+            radius = search_radius(own[labels >= 0], labels[labels >= 0] == code, options, lines.append)
+            radii.append(f"{radius:.4g}")
+            pairs.update(pairs_within(own, labels, code, radius))
+            sizes.update(Counter(labels.tolist()))
+        return neighbours(pairs, sizes, options), ", ".join(dict.fromkeys(radii)), lines
+
+    def table(code: int) -> tuple[pd.DataFrame, list[str]]:
+        domain = domains.categories[code]
+        found, radius, lines = around(code)
+        if not found:
+            return _table(names[:0]), [*lines, f"domain {domain} has no neighbouring domain: no markers."]
+        labels = ",".join(str(domains.categories[other]) for other in found)
+        compared = compare(lognorm, codes == code, np.isin(codes, found), tie_correct=tie_correct)
+        own = _filtered(names, compared, filters, labels)
+        line = f"domain {domain}: {len(own)} markers against {labels} (radius {radius})."
+        return own, [*lines, line]
+
     tables = {}
-    for code in np.unique(codes[codes >= 0]):
-        domain = str(domains.categories[code])
-        radius = search_radius(places[codes >= 0], codes[codes >= 0] == code, options, log)
-        around = neighbours(places, codes, int(code), radius, options)
-        if not around:
-            log(f"domain {domain} has no neighbouring domain: no markers.")
-            tables[domain] = _table(names[:0])
-            continue
-        labels = ",".join(str(domains.categories[other]) for other in around)
-        found = compare(lognorm, codes == code, np.isin(codes, around), tie_correct=tie_correct)
-        tables[domain] = _filtered(names, found, filters, labels)
-        log(f"domain {domain}: {len(tables[domain])} markers against {labels} (radius {radius:.4g}).")
+    with ThreadPoolExecutor(threads) as pool:
+        for code, (own, lines) in zip(occurring, pool.map(table, occurring), strict=True):
+            tables[str(domains.categories[code])] = own
+            for line in lines:
+                log(line)
     return tables
 
 

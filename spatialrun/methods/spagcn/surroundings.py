@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,10 +87,8 @@ def _bracket(places: Array, quantiles: tuple[float, float]) -> tuple[float, floa
     return float(low), float(high)
 
 
-def neighbours(
-    places: Array, codes: NDArray[np.integer], target: int, radius: float, options: Surroundings
-) -> list[int]:
-    """Domains around ``target``, those with most spots within the radius first.
+def pairs_within(places: Array, codes: NDArray[np.integer], target: int, radius: float) -> dict[int, int]:
+    """How often spots of each other domain lie within the radius of a spot of ``target``.
 
     Parameters
     ----------
@@ -102,6 +100,27 @@ def neighbours(
         Of ``codes``.
     radius
         From `search_radius`.
+
+    Returns
+    -------
+    Pairs by code, for every other domain that occurs.
+    """
+    from scipy.spatial import cKDTree
+
+    domain = cKDTree(places[codes == target])
+    others = [int(code) for code in np.unique(codes) if code >= 0 and code != target]
+    return {code: int(domain.count_neighbors(cKDTree(places[codes == code]), radius)) for code in others}
+
+
+def neighbours(pairs: Mapping[int, int], sizes: Mapping[int, int], options: Surroundings) -> list[int]:
+    """Domains around another, those with most spots within the radius first.
+
+    Parameters
+    ----------
+    pairs
+        From `pairs_within`; of a cohort, summed over its samples.
+    sizes
+        Spots of each domain, in the samples that were looked at.
     options
         See `Surroundings`.
 
@@ -109,12 +128,6 @@ def neighbours(
     -------
     Codes; where no domain is frequent enough the most frequent one alone, and none where there are no others.
     """
-    from scipy.spatial import cKDTree
-
-    domain = cKDTree(places[codes == target])
-    others = [code for code in np.unique(codes) if code >= 0 and code != target]
-    members = {int(code): places[codes == code] for code in others}
-    counts = {code: int(domain.count_neighbors(cKDTree(own), radius)) for code, own in members.items()}
-    ordered = sorted((code for code in counts if counts[code]), key=lambda code: -counts[code])
-    frequent = [code for code in ordered if counts[code] > options.ratio * len(members[code])]
+    ordered = sorted((code for code in pairs if pairs[code]), key=lambda code: (-pairs[code], code))
+    frequent = [code for code in ordered if pairs[code] > options.ratio * sizes[code]]
     return frequent[: options.num_neighbours] or ordered[:1]

@@ -9,7 +9,7 @@ from scipy.sparse import csc_matrix
 
 from spatialrun.methods import spagcn
 from spatialrun.methods.spagcn import Filters, Surroundings
-from spatialrun.methods.spagcn.surroundings import neighbours, search_radius
+from spatialrun.methods.spagcn.surroundings import neighbours, pairs_within, search_radius
 
 COLUMNS = [
     "gene",
@@ -50,6 +50,12 @@ def layer(stripes) -> csc_matrix:
 GENES = ["a", "b", "c", "d", "e", "everywhere"]
 
 
+def beside(places, codes, target, radius, options):
+    return neighbours(
+        pairs_within(places, codes, target, radius), dict(enumerate(np.bincount(codes))), options
+    )
+
+
 def test_radius_holds_ten_to_fourteen_spots(places, stripes):
     options = Surroundings()
     target = stripes == 2
@@ -59,16 +65,16 @@ def test_radius_holds_ten_to_fourteen_spots(places, stripes):
 
 
 def test_neighbours_are_the_stripes_beside(places, stripes):
-    assert set(neighbours(places, stripes, 2, 200.0, Surroundings(ratio=0.1))) == {1, 3}
-    assert set(neighbours(places, stripes, 0, 200.0, Surroundings(ratio=0.1))) == {1}
+    assert set(beside(places, stripes, 2, 200.0, Surroundings(ratio=0.1))) == {1, 3}
+    assert set(beside(places, stripes, 0, 200.0, Surroundings(ratio=0.1))) == {1}
 
 
 def test_pairs_within_the_radius_are_counted_against_the_size(places, stripes):
     """At 100, every border spot sees one of the next stripe: 20 pairs of 120 spots."""
-    assert neighbours(places, stripes, 0, 100.0, Surroundings(ratio=0.15)) == [1]
-    both = neighbours(places, stripes, 2, 100.0, Surroundings(ratio=0.17))
+    assert beside(places, stripes, 0, 100.0, Surroundings(ratio=0.15)) == [1]
+    both = beside(places, stripes, 2, 100.0, Surroundings(ratio=0.17))
     assert len(both) == 1, "none is frequent enough: the most frequent one"
-    assert len(neighbours(places, stripes, 2, 200.0, Surroundings(ratio=0.0, num_neighbours=1))) == 1
+    assert len(beside(places, stripes, 2, 200.0, Surroundings(ratio=0.0, num_neighbours=1))) == 1
 
 
 def test_each_stripe_has_its_gene(places, stripes, layer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -48,6 +48,13 @@ def place(path: str | Path) -> str:
     """Return a path as one would type it here: relative where it lies below this folder."""
     here, there = Path.cwd(), Path(path)
     return str(there.relative_to(here)) if there.is_relative_to(here) else str(path)
+
+
+def options(asked: Mapping[str, Iterable[str]]) -> str:
+    """Return options as they are typed: ``--profile hd --set steps.svg.with.n_svg=8``."""
+    return shlex.join(
+        word for name, values in asked.items() for value in values for word in (f"--{name}", value)
+    )
 
 
 def command(*words: str) -> str:

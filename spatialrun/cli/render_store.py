@@ -20,7 +20,7 @@ _STATUSES = ("done", "cached", "failed", "skipped", "unselected")
 
 def print_runs(console: Console, runs: Sequence[RunFacts]) -> None:
     """Print a line per run."""
-    header = [Text(word, "bold") for word in ("run", "begun", "status", "tasks", "size", "")]
+    header = [Text(word, "bold") for word in ("run", "begun", "status", "tasks", "size", "", "")]
     rows: list[Sequence[str | Text]] = [header] if runs else []
     rows += [
         (
@@ -30,6 +30,7 @@ def print_runs(console: Console, runs: Sequence[RunFacts]) -> None:
             _tasks(run),
             words.size(run.size),
             "pinned" if run.pinned else "",
+            words.options(run.asked),
         )
         for run in runs
     ]

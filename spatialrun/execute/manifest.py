@@ -17,6 +17,8 @@ from spatialrun.plan.graph import Graph
 from spatialrun.plan.reasons import Reason
 from spatialrun.plan.resolver import Decision
 from spatialrun.plan.task import Task, TaskId
+from spatialrun.recipe.emitter import emit, written
+from spatialrun.recipe.redaction import redacted, redacted_value
 from spatialrun.slots import axes_of, group_of, locate
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.entries import TaskEntry
@@ -123,7 +125,8 @@ class Manifest:
         StoreError
             Where the store cannot be written.
         """
-        entries = self._whole()
+        entries, recipe = self._whole(), self._graph.recipe
+        asked = {"profile": recipe.profiles, "set": recipe.overrides, **self._choice.asked}
         run = Run(
             id=id,
             created=created.isoformat(timespec="seconds"),
@@ -132,6 +135,7 @@ class Manifest:
             tasks={(id.step, id.sample): entries[id] for id in self._graph.tasks if id in entries},
             versions={"spatialrun": __version__},
             sources=self._store.sources.used,
+            asked={option: [*map(redacted, values)] for option, values in asked.items() if values},
         )
         with store_faults(self._store.url):
             if not self._store.backend.remote:
@@ -141,7 +145,7 @@ class Manifest:
                     if group_of(slot) == "figures":
                         name = slot.replace("/", f"/{sample}/", 1) + ref.meta["suffix"]
                         self._store.backend.link(ref.path, f"runs/{run.id}/{name}")
-            self._store.runs.save(run, self._graph.recipe.text)
+            self._store.runs.save(run, emit(recipe, run.asked), written(recipe))
         return run
 
     def _whole(self) -> dict[TaskId, TaskEntry]:
@@ -198,7 +202,10 @@ class Manifest:
         return {name: fact for name, fact in found if name not in ("versions", "stages")}
 
     def _samples(self) -> dict[str, dict[str, Any]]:
-        return {name: dict(sample.metadata) for name, sample in self._graph.recipe.samples.items()}
+        return {
+            name: {key: redacted_value(key, value) for key, value in sample.metadata.items()}
+            for name, sample in self._graph.recipe.samples.items()
+        }
 
 
 def _axes_of(entry: TaskEntry) -> Iterator[tuple[tuple[str, str], str]]:

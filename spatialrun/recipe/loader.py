@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from spatialrun.errors import RecipeError, RecipeErrors, SpatialrunError
@@ -125,6 +126,7 @@ def _check(
     for name in chosen:
         tree = profiles.apply(name, tree, problems)
     recipe = read(apply_overrides(tree, overrides, problems), chosen, problems)
+    recipe = replace(recipe, overrides=tuple(overrides))
     # The other profiles are read too, so that slips in them are found early. Only what they themselves write
     # counts: what one lacks may come from another, and its variables may be those of another machine.
     for name in profiles.names:

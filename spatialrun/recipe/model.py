@@ -126,6 +126,8 @@ class Recipe:
         Promises of a store that the recipe does without: ``conditional-writes``.
     profiles
         The profiles that were asked for, in order.
+    overrides
+        The edits that were asked for on top of these, as ``key.path=value``.
     complete
         Whether this is all that the file holds. A recipe with problems is incomplete: it lacks the steps and
         samples that are at fault, so a slot that nothing in it writes may have a writer all the same.
@@ -142,6 +144,7 @@ class Recipe:
     defaults: Mapping[str, object]
     unsafe: frozenset[str]
     profiles: tuple[str, ...]
+    overrides: tuple[str, ...]
     complete: bool
     root: MapNode = field(repr=False, compare=False)
     """The tree of the recipe: includes, profiles and overrides applied, matrices as they are written."""

@@ -55,6 +55,7 @@ class Reader:
             defaults=MappingProxyType({name: plain(entry.value) for name, entry in defaults.items()}),
             unsafe=unsafe,
             profiles=profiles,
+            overrides=(),
             complete=not self._problems,
             root=self._root,
         )

@@ -23,7 +23,8 @@ README = """\
 A run of spatialrun: {id}
 {rule}
 
-recipe.yaml             what was run; paths in it are relative to where it lay
+recipe.yaml             what was run, as one file; paths in it are relative to where it lay
+sources/                the files that it was made of, as they were written
 requirements.txt        the versions that decided the numbers (python {python})
 manifest.json           every sample's slots with the digests of their contents
 {metadata:<23} who made what from what (RO-Crate 1.1): open it at https://www.researchobject.org
@@ -56,6 +57,7 @@ def export_run(store: Store, run: Run, target: Path) -> tuple[str, ...]:
     facts = {"id": run.id, "rule": "=" * (len(run.id) + 23), "python": versions.pop("python", "?")}
     contents["README.txt"] = README.format(**facts, metadata=METADATA).encode()
     contents["recipe.yaml"] = store.runs.recipe(run.id).encode()
+    contents |= {f"sources/{name}": text.encode() for name, text in store.runs.written(run.id).items()}
     contents["requirements.txt"] = "".join(f"{n}=={v}\n" for n, v in sorted(versions.items())).encode()
     contents["manifest.json"] = run.to_bytes()
     sizes = {name: len(contents[name]) for name in sorted(contents)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from spatialrun.store.intents import Intent
 from spatialrun.store.roots import held_by
@@ -29,6 +29,8 @@ class RunFacts:
         Bytes of all that it holds; what it shares with other runs is counted in each.
     pinned
         Whether ``gc`` keeps it whatever its age.
+    asked
+        What was asked for on top of the recipe.
     """
 
     id: str
@@ -37,6 +39,7 @@ class RunFacts:
     tasks: Mapping[str, int]
     size: int
     pinned: bool
+    asked: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,4 +111,4 @@ def _facts(store: Store, run: Run, usage: Usage, *, pinned: bool) -> RunFacts:
     held = held_by(run, store.actions.read)
     size = usage.size([f"runs/{run.id}", *(f"data/{attempt}" for attempt in held)])
     tasks = Counter(task.status for task in run.tasks.values())
-    return RunFacts(run.id, run.created, run.status, dict(tasks), size, pinned)
+    return RunFacts(run.id, run.created, run.status, dict(tasks), size, pinned, run.asked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -39,6 +39,9 @@ class Run:
     sources
         The digests of the external files that the run stands on, as :class:`~spatialrun.store.sources.Sources`
         remembers them.
+    asked
+        What was asked for on top of the recipe, as options of the command line with their values: ``profile``,
+        ``set``, ``until``, ``only``, ``samples``, ``force``.
     """
 
     id: str
@@ -48,6 +51,7 @@ class Run:
     tasks: Mapping[tuple[str, str], TaskEntry]
     versions: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def slots(self, sample: str) -> dict[str, ObjectRef]:
         """Return a sample's slots, those written later last."""
@@ -72,6 +76,7 @@ class Run:
             "versions": dict(self.versions),
             "samples": {name: dict(meta) for name, meta in self.samples.items()},
             "sources": dict(self.sources),
+            "asked": {option: list(values) for option, values in self.asked.items()},
         }
         lines = [_json(task.to_json()) for task in self.tasks.values()]
         body = _json(head)[:-1] + _TASKS + _NEXT.join(lines)
@@ -93,7 +98,9 @@ class Run:
         data = json.loads(head + b"}")
         tasks = Entries(lines.split(_NEXT) if lines else ())
         id, created, status, samples = (data[name] for name in ("id", "created", "status", "samples"))
-        return cls(id, created, status, samples, tasks, data["versions"], data["sources"])
+        return cls(
+            id, created, status, samples, tasks, data["versions"], data["sources"], data.get("asked", {})
+        )
 
 
 class Runs:
@@ -147,9 +154,21 @@ class Runs:
                 hint="apply the recipe again: what was computed is still in the cache",
             ) from error
 
-    def save(self, run: Run, recipe: str) -> None:
-        """Save a run and its recipe; then make it the newest."""
+    def save(self, run: Run, recipe: str, written: Mapping[str, str] | None = None) -> None:
+        """Save a run and its recipe; then make it the newest.
+
+        Parameters
+        ----------
+        run
+            The run.
+        recipe
+            What was really run, as one text.
+        written
+            Name to text of the files that it was made of.
+        """
         self._backend.put(f"runs/{run.id}/recipe.yaml", recipe.encode())
+        for name, text in (written or {}).items():
+            self._backend.put(f"{_written(run.id)}/{name}", text.encode())
         self._backend.put(_manifest(run.id), run.to_bytes())
         self._backend.put("latest", run.id.encode())
 
@@ -184,8 +203,13 @@ class Runs:
         self._backend.delete(_pin(name))
 
     def recipe(self, name: str) -> str:
-        """Return the recipe of a run as it was written."""
+        """Return the recipe of a run: what was really run, as one text."""
         return (self._backend.get(f"runs/{name}/recipe.yaml") or b"").decode()
+
+    def written(self, name: str) -> dict[str, str]:
+        """Return the files that a run's recipe was made of, by name."""
+        files = list(self._backend.list(_written(name)))
+        return {file: (self._backend.get(f"{_written(name)}/{file}") or b"").decode() for file in files}
 
     def _readable(self, name: str) -> Run | None:
         try:
@@ -210,6 +234,10 @@ def _checksum(body: bytes) -> bytes:
 
 def _manifest(name: str) -> str:
     return f"runs/{name}/manifest.json"
+
+
+def _written(name: str) -> str:
+    return f"runs/{name}/sources"
 
 
 def _pin(name: str) -> str:

@@ -21,7 +21,8 @@ def archive(call, store, tmp_path):
 
 def test_it_holds_recipe_versions_manifest_figures_and_tables(archive, applied, store):
     run = open_store(store).runs.latest()
-    assert archive["recipe.yaml"].decode() == applied.read_text()
+    assert archive["sources/1-recipe.yaml"].decode() == applied.read_text()
+    assert archive["recipe.yaml"].decode().startswith("# recipe.yaml\nspatialrun: 1\nstore: store\n")
     assert json.loads(archive["manifest.json"])["id"] == run.id
     assert b"spatialrun==" in archive["requirements.txt"]
     assert b"numpy==" in archive["requirements.txt"]

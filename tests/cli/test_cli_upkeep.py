@@ -114,7 +114,7 @@ def test_two_runs_are_compared(call, write):
     old, new = open_store(store).runs.names()
     result = call("diff", store, old, new)
     assert result.code == 0
-    assert "+    with: {target_sum: 50}" in result.out
+    assert "+  with: {target_sum: 50}" in result.out
     assert "-> 50" in result.out
     assert "layers/lognorm" in result.out
     data = json.loads(call("diff", store, old, new, "--json").out)

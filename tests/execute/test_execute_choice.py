@@ -11,6 +11,7 @@ from spatialrun.errors import UsageError
 from spatialrun.execute.apply import Options, Outcome
 from spatialrun.experiment import open_experiment
 from spatialrun.plan.task import TaskId
+from spatialrun.recipe import loads
 from spatialrun.slots import COHORT
 from spatialrun.store.store import open_store
 
@@ -184,3 +185,21 @@ def test_a_task_that_failed_last_time_says_so(bench):
     (bench.root / "bad").unlink()
     apply(bench)
     assert reasons(bench, "other") == []
+
+
+def test_a_run_keeps_what_was_really_run_and_what_was_asked_for(bench):
+    run = apply(
+        bench, "steps.other.with.value=7", "samples.a.api_token=hidden", until=["base"], samples="a"
+    ).run
+    store = open_store(bench.store)
+    kept = store.runs.get(run.id)
+    said = ["steps.other.with.value=7", "samples.a.api_token=REDACTED"]
+    assert kept.asked == {"set": said, "until": ["base"], "samples": ["a"]}
+    head = f"# recipe.yaml --set {said[0]} --set {said[1]} --until base --samples a\n"
+    text = store.runs.recipe(run.id)
+    assert text.startswith(head)
+    assert "value: 7" in text
+    assert store.runs.written(run.id) == {"1-recipe.yaml": bench.text}
+    again = loads(text, base=bench.root)
+    assert [(step.id, step.params) for step in again.steps][3][1].value == 7
+    assert not [path for path in bench.store.rglob("*") if path.is_file() and b"hidden" in path.read_bytes()]

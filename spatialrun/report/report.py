@@ -19,7 +19,8 @@ from spatialrun.report.quality import qualities_of
 from spatialrun.report.tables import Table, tables_of
 from spatialrun.report.tasks import WORST_FIRST, StepSummary, steps_of
 from spatialrun.slots import COHORT
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
 
 if TYPE_CHECKING:

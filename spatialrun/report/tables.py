@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.store.elements import ObjectRef
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
 
 if TYPE_CHECKING:

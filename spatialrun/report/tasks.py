@@ -10,7 +10,8 @@ from typing import Any
 
 from spatialrun.plan.reasons import Reason
 from spatialrun.plan.wording import reason_words, value
-from spatialrun.store.runs import Run, TaskEntry
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
 
 WORST_FIRST = ("failed", "skipped", "done", "cached", "unselected")
 

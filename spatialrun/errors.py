@@ -55,6 +55,7 @@ CODES: dict[str, str] = {
     # interpreter: another Python that computes some of the steps
     "interpreter.missing": "an interpreter that cannot be started",
     "interpreter.broken": "an interpreter that gives no answer, or cannot run tasks",
+    "interpreter.store": "a store that another interpreter does not see",
     "interpreter.versions": "an interpreter with another spatialrun, or none",
     # plugin: step types of other packages
     "plugin.broken": "a plugin whose step type cannot be loaded",

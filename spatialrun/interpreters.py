@@ -195,9 +195,11 @@ def environment(python: str | None) -> dict[str, str]:
     This one, started anew, can import what can be imported here. Another one must not: it may be of another
     version. For both, the current folder is no place to import from unless it is one already.
     """
-    own = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
+    own = dict(os.environ)
     if python is None:
         own["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
+    else:
+        own.pop("PYTHONHOME", None)
     return own | {"PYTHONSAFEPATH": "1"}
 
 

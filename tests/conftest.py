@@ -102,9 +102,10 @@ def own_steps(monkeypatch) -> None:
     """The step types of the tests are in the catalogue, here and in workers."""
     import steps_of_tests
 
-    from spatialrun.execute import worker
+    from spatialrun.execute import isolated, worker
     from spatialrun.steps import catalogue
 
     monkeypatch.setattr(catalogue, "STEPS", dict(catalogue.STEPS))
-    monkeypatch.setattr(worker, "START", f"import steps_of_tests as s; s.register(); {worker.START}")
+    for room in (worker, isolated):
+        monkeypatch.setattr(room, "START", f"import steps_of_tests as s; s.register(); {room.START}")
     steps_of_tests.register()

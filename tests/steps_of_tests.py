@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -289,6 +290,107 @@ class OnDevice(OfTests):
         return {"column": self.column(inputs) + params.value}
 
 
+class TorchOnDevice(OnDevice):
+    """The same, with torch."""
+
+    name = "test.torch_on_device"
+    distributions = ("torch",)
+
+
+class Turns(OfTests):
+    """Note when it has its device and when no more, and print, log and tell of its progress meanwhile."""
+
+    name = "test.turns"
+    resource = "gpu"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        where = f"{context.device} {os.environ.get('CUDA_VISIBLE_DEVICES')!r}"
+        note(params.flag, f"in {where}")
+        print("printed")
+        context.log("logged")
+        context.progress(2, 2, "turns")
+        time.sleep(0.3)
+        note(params.flag, f"out {where}")
+        return {"column": self.column(inputs)}
+
+
+class Segfault(OfTests):
+    """Read from address 0 while the flag is there."""
+
+    name = "test.segfault"
+    resource = "gpu"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        context.log("about to crash")
+        if Path(params.flag).exists():
+            ctypes.string_at(0)
+        return {"column": self.column(inputs)}
+
+
+class Eating(OfTests):
+    """Eat as many megabytes as its value says, twenty at a time."""
+
+    name = "test.eating"
+    resource = "gpu"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        eaten: list[np.ndarray] = []
+        while 20 * len(eaten) < params.value:
+            eaten.append(np.ones(2_500_000))
+            context.log(f"{20 * len(eaten)} MB eaten")
+            time.sleep(0.01)
+        return {"column": self.column(inputs)}
+
+
+class Hanging(OfTests):
+    """Never come to an end while the flag is there, in a process that is noted."""
+
+    name = "test.hanging"
+    resource = "gpu"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        note(params.flag, os.getpid())
+        while Path(params.flag).exists():
+            time.sleep(0.05)
+        return {"column": self.column(inputs)}
+
+
+class OutOfMemoryError(RuntimeError):
+    """What torch raises is called so, too."""
+
+
+class DeviceMemory(OfTests):
+    """Raise what torch does where a device has no memory left."""
+
+    name = "test.device_memory"
+    resource = "gpu"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+
+
+class DeviceLost(OfTests):
+    """Raise what torch does where a device fails."""
+
+    name = "test.device_lost"
+    resource = "gpu"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be ...")
+
+
+class Torch(OfTests):
+    """Import torch."""
+
+    name = "test.torch"
+    resource = "gpu"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        import torch
+
+        return {"column": self.column(inputs) + torch.ones(1).item()}
+
+
 def note(flag: str, what: object) -> None:
     with Path(flag).with_suffix(".noted").open("a") as file:
         file.write(f"{what}\n")
@@ -325,6 +427,14 @@ OWN = (
     Halting,
     Joining,
     OnDevice,
+    TorchOnDevice,
+    Turns,
+    Segfault,
+    Eating,
+    Hanging,
+    DeviceMemory,
+    DeviceLost,
+    Torch,
 )
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from spatialrun.errors import DataError, SpatialrunError, StoreError, TaskError
+from spatialrun.execute.devices import Devices
 from spatialrun.execute.events import Event, Listener, ignore, one_at_a_time
 from spatialrun.execute.executors import Executors
 from spatialrun.execute.interrupt import Interrupts
@@ -28,6 +29,7 @@ from spatialrun.plan.graph import Graph
 from spatialrun.plan.plan import Shapes, make_plan
 from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
+from spatialrun.recipe.gpu import Gpu
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
@@ -119,6 +121,7 @@ class _Application:
         self.last = reliance.last
         self.resolver = Resolver(store, self.last, choice, hash_sources=True, run=reliance.run)
         self.shapes = Shapes(graph)
+        self.devices = Devices(self.resolver.interpreters)
         self.downstream = graph.downstream()
         self.known: dict[TaskId, Mapping[str, ObjectRef]] = {}
         self.manifest = Manifest(graph, store, self.last, choice)
@@ -197,7 +200,9 @@ class _Application:
     def _await_turn(self, task: Task, decision: Decision) -> None:
         memory = self.shapes.memory(task)
         needed = ASSUMED_MEMORY if memory is None else memory
-        self.queue.add(Ready(task, decision, needed, isolated=self._timeout(task) is not None))
+        devices = () if self.options.scheduler else self.devices.of(task, decision)
+        isolated = self._timeout(task) is not None
+        self.queue.add(Ready(task, decision, needed, isolated=isolated, devices=devices))
 
     def _start_what_fits(self) -> None:
         """Begin all that may begin now; one that runs in this process is over when this returns."""
@@ -212,10 +217,19 @@ class _Application:
             free = self.options.jobs - sum(each.threads for each in self.running.values())
             threads = max(1, free // self.queue.together(running, width=width))
             self._tell("task-started", ready.task.id, uses=ready.task.entry.uses, memory=ready.memory)
+            self._remark(ready)
             future = executor.submit(self._spec(ready, threads))
             self.running[future] = _Running(ready, threads)
             if future.done():
                 return
+
+    def _remark(self, ready: Ready) -> None:
+        """Say that a task has no GPU, if that has not been said."""
+        device = ready.devices[0] if ready.devices else ""
+        if remark := self.devices.remark(ready.task, device):
+            tries = self._tries(ready.task)
+            self.tries[ready.task.id] = _Tries(tries.failed, (*tries.log, f"warning: {remark}"))
+            self._tell("task-warning", ready.task.id, line=remark)
 
     def _spec(self, ready: Ready, threads: int) -> TaskSpec:
         task, decision = ready.task, ready.decision
@@ -226,6 +240,7 @@ class _Application:
             if i.output in self.known[i.producer]
         }
         assert decision.key is not None
+        gpu = task.entry.gpu or Gpu()
         return TaskSpec(
             store=self.store.url,
             step=task.id.step,
@@ -246,6 +261,9 @@ class _Application:
             memory=self.options.memory * threads // self.options.jobs,
             run=self.reliance.run,
             timeout_s=self._timeout(task),
+            device=ready.devices[0] if ready.devices else decision.identity["numerics"]["device"],
+            python=gpu.python,
+            most_memory=gpu.memory,
         )
 
     def _timeout(self, task: Task) -> float | None:
@@ -259,6 +277,8 @@ class _Application:
         facts = {**result.facts, "log": [*self._tries(task).log, *result.facts.get("log", ())]}
         if result.error is not None:
             error = error_from_json(result.error)
+            if error.code == "task.device-lost":
+                self.devices.forget()
             if not self._mend(task, error) and not self._try_again(ready, error, facts):
                 self._fail(task, decision, error, facts)
             return
@@ -297,7 +317,7 @@ class _Application:
         said = f"try {number} of {allowed} failed: {error.what} [{error.code}]"
         self.tries[task.id] = _Tries(number, (*facts["log"], said))
         self._tell("task-retried", task.id, error=error_to_json(error), number=number + 1, of=allowed)
-        self.queue.add(ready)
+        self._await_turn(task, ready.decision)
         return True
 
     def _tries(self, task: Task) -> _Tries:

@@ -1,4 +1,7 @@
-"""The executors of one run: this process, its workers, or a cluster's, each made when it is first needed."""
+"""The executors of one run: this process, its workers or a cluster's, processes for single tasks.
+
+Each is made when it is first needed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Literal
 
 from spatialrun.execute.events import Listener
 from spatialrun.execute.faults import store_faults
+from spatialrun.execute.isolated import IsolatedExecutor
 from spatialrun.execute.local import Executor, InlineExecutor, PoolExecutor
 from spatialrun.execute.options import Options
 from spatialrun.execute.queue import Place
@@ -20,6 +24,7 @@ class Executors:
         self._graph, self._store, self._options, self._listener = graph, store, options, listener
         self._here: InlineExecutor | None = None
         self._workers: Executor | None = None
+        self._isolated: Executor | None = None
         self._writable = False
         self._stopping = False
 
@@ -61,20 +66,24 @@ class Executors:
         if place == "here":
             self._here = self._here or InlineExecutor(self._listener)
             return self._here
+        if place == "alone":
+            self._isolated = self._isolated or IsolatedExecutor(self._listener, self._options.jobs)
+            return self._isolated
         if self._workers is None:
             self._workers = self._cluster() if self._options.scheduler else self._pool()
         return self._workers
 
     def stop(self) -> None:
         """Ask tasks that run in blocks to begin no more of them."""
-        for executor in (self._here, self._workers):
+        for executor in (self._here, self._workers, self._isolated):
             if executor is not None:
                 executor.stop()
 
     def close(self, *, now: bool) -> None:
         """Let running tasks end (or not, with ``now``) and free everything."""
-        if self._workers is not None:
-            self._workers.close(now=now)
+        for executor in (self._isolated, self._workers):
+            if executor is not None:
+                executor.close(now=now)
 
     def _pool(self) -> Executor:
         return PoolExecutor(self._listener, self._options.jobs, self._options.jobs)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Protocol
 
-from spatialrun.errors import TaskError, Where
+from spatialrun.errors import TaskError, UsageError, Where
 from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
+from spatialrun.execute.watch import Watch
 from spatialrun.execute.worker import Worker, WorkerDied, run
 
 
@@ -49,6 +48,9 @@ class InlineExecutor:
     def submit(self, spec: TaskSpec) -> Future[TaskResult]:
         """Run a task and return its result as a future that is done."""
         future: Future[TaskResult] = Future()
+        if spec.python is not None:
+            future.set_result(TaskResult(error=error_to_json(_unseen(spec))))
+            return future
         future.set_result(run(spec, self._listener, stopping=self._stopping.is_set))
         return future
 
@@ -115,14 +117,14 @@ class PoolExecutor:
             worker.kill()
         elif self._stopping:
             worker.stop()
-        heard = _Heard(self._listener)
-        late = threading.Event()
+        heard = Heard(self._listener)
+        watch = Watch(spec, worker)
         try:
-            with _limited(spec.timeout_s, worker, late):
+            with watch:
                 result = worker.run(spec, heard)
         except WorkerDied as death:
             worker.close()
-            error = _too_late(spec) if late.is_set() else _died(spec, str(death))
+            error = watch.verdict or died(spec, str(death))
             return TaskResult(facts={"log": heard.lines}, error=error_to_json(error))
         except BaseException:  # the listener's
             worker.kill()
@@ -130,14 +132,14 @@ class PoolExecutor:
             raise
         finally:
             self._busy.discard(worker)
-        if late.is_set():  # it answered at the last moment, and was ended all the same
+        if watch.verdict is not None:  # it answered at the last moment, and was ended all the same
             worker.close()
         else:
             self._idle.append(worker)
         return result
 
 
-class _Heard:
+class Heard:
     """Passes events on and keeps the log: a worker that dies cannot give its own."""
 
     def __init__(self, listener: Listener) -> None:
@@ -145,40 +147,23 @@ class _Heard:
         self.lines: list[str] = []
 
     def __call__(self, event: Event) -> None:
+        """Hear an event."""
         if event.kind in ("task-log", "task-warning"):
             self.lines.append(str(event.data["line"]))
         self._listener(event)
 
 
-@contextmanager
-def _limited(seconds: float | None, worker: Worker, late: threading.Event) -> Iterator[None]:
-    """End a worker that takes longer, and note that."""
-    if seconds is None:
-        yield
-        return
-
-    def end() -> None:
-        late.set()
-        worker.kill()
-
-    timer = threading.Timer(seconds, end)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _too_late(spec: TaskSpec) -> TaskError:
-    return TaskError(
-        "task.timeout",
-        f"{spec.uses} took longer than its timeout of {spec.timeout_s:g} s and was stopped",
+def _unseen(spec: TaskSpec) -> UsageError:
+    return UsageError(
+        "interpreter.store",
+        f"{spec.python} cannot run {spec.uses}: a store in memory is seen by this process alone",
         where=Where(step=spec.step, sample=spec.sample),
-        hint="raise the step's `timeout` (or --timeout); blocks that were done are kept",
+        hint="name a folder or an object store as `store:`",
     )
 
 
-def _died(spec: TaskSpec, how: str) -> TaskError:
+def died(spec: TaskSpec, how: str) -> TaskError:
+    """Return the error about a worker that ended without an answer."""
     return TaskError(
         "task.worker-died",
         f"the process that ran {spec.uses} {how}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spatialrun.plan.resolver import Decision
@@ -16,7 +16,8 @@ SMALL = 320_000_000
 PATIENCE = 8
 """Small tasks that may wait for this process before a worker is started for them."""
 
-Place = Literal["here", "worker"]
+Place = Literal["here", "worker", "alone"]
+"""This process, a worker that other tasks use too, or a process made for the task."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,21 @@ class Ready:
         The bytes that it is taken to need.
     isolated
         Whether it needs a process of its own, which can be ended.
+    devices
+        The devices any of which it needs to itself; of one that was taken, the one that it has. None where it
+        uses no GPU.
     """
 
     task: Task
     decision: Decision
     memory: int
     isolated: bool = False
+    devices: tuple[str, ...] = ()
 
     @property
     def small(self) -> bool:
         """Whether it is worth no worker of its own."""
-        return self.memory <= SMALL
+        return self.memory <= SMALL and not self.devices
 
 
 class Queue:
@@ -98,9 +103,10 @@ class Queue:
             return ready, "worker" if ready.isolated else "here"
         for waiting in (self._large, self._small):
             for number, ready in enumerate(waiting):
-                if self._fits(ready, running):
+                if self._fits(ready, running) and (taken := _on_free_device(ready, running)):
                     place = self._place(ready, width=width, idle=idle)
-                    return waiting.pop(number), place
+                    del waiting[number]
+                    return taken, place
         return None
 
     def together(self, running: Collection[Ready], *, width: int) -> int:
@@ -108,7 +114,8 @@ class Queue:
         return max(1, min(width - len(running), 1 + len(self._large)))
 
     def _alone(self) -> bool:
-        return len(self) > 0 and len(self._large) <= 1 and len(self._small) <= PATIENCE
+        few = len(self._large) <= 1 and len(self._small) <= PATIENCE
+        return len(self) > 0 and few and not any(ready.devices for ready in self._large)
 
     def _fits(self, ready: Ready, running: Collection[Ready]) -> bool:
         used = sum(other.memory for other in running)
@@ -117,7 +124,18 @@ class Queue:
     def _place(self, ready: Ready, *, width: int, idle: int) -> Place:
         if self._workers == "never":
             return "here"
+        if ready.devices:
+            return "alone"
         if self._workers == "always" or ready.isolated:
             return "worker"
         few = not idle and len(self._small) <= PATIENCE
         return "here" if width == 1 or (ready.small and few) else "worker"
+
+
+def _on_free_device(ready: Ready, running: Collection[Ready]) -> Ready | None:
+    """Return a task with the one device that it is to have; ``None`` where others have all that would do."""
+    if not ready.devices:
+        return ready
+    taken = {device for other in running for device in other.devices}
+    free = [device for device in ready.devices if device not in taken]
+    return replace(ready, devices=(free[0],)) if free else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialrun.errors import SpatialrunError, TaskError
+from spatialrun.execute.causes import cause
 from spatialrun.execute.context import StoredInputs, TaskContext
 from spatialrun.execute.events import Listener
 from spatialrun.execute.memory import Peak
@@ -34,23 +35,6 @@ def never() -> bool:
     return False
 
 
-def run_task(
-    spec: TaskSpec, listener: Listener, into: Store | None = None, stopping: Callable[[], bool] = never
-) -> TaskResult:
-    """Run a task and commit what it made.
-
-    Parameters
-    ----------
-    spec, listener
-        The task, and who is told of it.
-    into
-        Where to commit; the store that holds its inputs by default.
-    stopping
-        Whether to begin no more of its blocks.
-    """
-    return perform(spec, listener, Runner.run, into, stopping)
-
-
 def perform(
     spec: TaskSpec,
     listener: Listener,
@@ -58,7 +42,19 @@ def perform(
     into: Store | None = None,
     stopping: Callable[[], bool] = never,
 ) -> TaskResult:
-    """Do a task's work, or a part of it. Errors are returned, not raised: the result crosses processes."""
+    """Do a task's work, or a part of it. Errors are returned, not raised: the result crosses processes.
+
+    Parameters
+    ----------
+    spec, listener
+        The task, and who is told of it.
+    work
+        What to do: :meth:`Runner.run` for all of it.
+    into
+        Where to commit; the store that holds its inputs by default.
+    stopping
+        Whether to begin no more of its blocks.
+    """
     context = TaskContext(spec, listener)
     started, clock, peak = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter(), Peak()
     peak.start()
@@ -76,25 +72,13 @@ def perform(
     except Stopped:
         return TaskResult(facts=facts(), stopped=True)
     except Exception as problem:
-        error = _as_error(problem, spec, context).at(step=spec.step, sample=spec.sample)
+        if not isinstance(problem, SpatialrunError):
+            context.lines += traceback.format_exc().splitlines()
+        error = cause(problem, spec).at(step=spec.step, sample=spec.sample)
         return TaskResult(facts=facts(), error=error_to_json(error))
     finally:
         context.clean()
     return TaskResult(outputs, facts())
-
-
-def _as_error(problem: Exception, spec: TaskSpec, context: TaskContext) -> SpatialrunError:
-    """Put whatever stopped a task into the house's words; the traceback of a surprise goes to the log."""
-    if isinstance(problem, SpatialrunError):
-        return problem
-    if isinstance(problem, MemoryError):
-        return TaskError("task.failed", f"{spec.uses} ran out of memory", hint="give it more with --memory")
-    context.lines += traceback.format_exc().splitlines()
-    return TaskError(
-        "task.failed",
-        f"{spec.uses} stopped: {type(problem).__name__}: {problem}",
-        hint="the traceback is in the task's log (spatialrun log); please report it",
-    )
 
 
 class Runner:

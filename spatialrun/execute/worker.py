@@ -16,13 +16,17 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from io import TextIOWrapper
 from queue import SimpleQueue
 from typing import Any
 
 from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.spec import TaskResult, TaskSpec
+from spatialrun.interpreters import environment
 from spatialrun.store.store import Store
 
+LONGEST_LINE = 1000
+"""Characters of a line that is printed; the rest is dropped."""
 START = "from spatialrun.execute.worker import serve; serve()"
 
 
@@ -37,18 +41,42 @@ class Worker:
     ----------
     threads
         The most that any of its tasks may use.
+    python
+        Its interpreter; ``None`` for that of the run.
+    start
+        What it does first and last: :data:`START` by default.
+    variables
+        More of its environment.
+    printed
+        Told, line by line, what it prints; by default that goes where the run's own errors go.
     """
 
-    def __init__(self, threads: int) -> None:
-        # What can be imported here can be imported there; -P: the current folder only where it is here too.
-        path = os.pathsep.join(map(os.path.abspath, sys.path))
+    def __init__(
+        self,
+        threads: int,
+        *,
+        python: str | None = None,
+        start: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        printed: Callable[[str], None] | None = None,
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", START],
+            [python or sys.executable, "-c", start or START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | _limits(threads) | {"PYTHONPATH": path},
+            stderr=subprocess.PIPE if printed else None,
+            env=environment(python) | _limits(threads) | dict(variables or {}),
         )
         self._turn = threading.Lock()
+        self._reader: threading.Thread | None = None
+        if printed is not None:
+            self._reader = threading.Thread(target=self._read, args=(printed,), daemon=True)
+            self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
 
     def run(self, spec: TaskSpec, listener: Listener) -> TaskResult:
         """Run a task and pass on its events.
@@ -89,6 +117,7 @@ class Worker:
                 with suppress(BrokenPipeError):  # what it died before reading is still in the buffer
                     stream.close()
         self._process.wait()
+        self._hear_out()
 
     def _send(self, message: Mapping[str, Any]) -> None:
         stdin = self._process.stdin
@@ -99,11 +128,25 @@ class Worker:
 
     def _end(self) -> str:
         code = self._process.wait()
+        self._hear_out()
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
+    def _read(self, printed: Callable[[str], None]) -> None:
+        assert self._process.stderr is not None
+        for line in TextIOWrapper(
+            self._process.stderr, errors="replace"
+        ):  # \r of progress bars ends a line, too
+            if text := line.strip()[:LONGEST_LINE]:
+                printed(text)
 
-def serve() -> None:
-    """Run tasks until the input ends."""
+    def _hear_out(self) -> None:
+        """Wait for the last that it printed; not for long, as processes of its own may hold the line open."""
+        if self._reader is not None:
+            self._reader.join(timeout=2)
+
+
+def serve(perform: Callable[[TaskSpec, Listener, Callable[[], bool]], TaskResult] | None = None) -> None:
+    """Run tasks until the input ends, by :func:`run` where not told otherwise."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the run, which ends its workers itself
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
@@ -119,7 +162,7 @@ def serve() -> None:
     threading.Thread(target=_receive, args=(specs.put, stopping), daemon=True).start()
     while True:
         spec = TaskSpec.from_json(specs.get())
-        result = run(spec, lambda event: answer({"event": asdict(event)}), stopping=stopping.is_set)
+        result = (perform or _run)(spec, lambda event: answer({"event": asdict(event)}), stopping.is_set)
         answer({"result": asdict(result)})
 
 
@@ -132,10 +175,14 @@ def run(
     """Run a task with one BLAS thread: sums are then made in one order, whatever the number of cores."""
     from threadpoolctl import threadpool_limits
 
-    from spatialrun.execute.task import run_task
+    from spatialrun.execute.task import Runner, perform
 
     with threadpool_limits(1, user_api="blas"):
-        return run_task(spec, listener, into, stopping)
+        return perform(spec, listener, Runner.run, into, stopping)
+
+
+def _run(spec: TaskSpec, listener: Listener, stopping: Callable[[], bool]) -> TaskResult:
+    return run(spec, listener, stopping=stopping)
 
 
 def _receive(take: Callable[[dict[str, Any]], None], stopping: threading.Event) -> None:

@@ -1,6 +1,7 @@
 """Which of the tasks that wait may begin next, and where."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from spatialrun.execute.queue import PATIENCE, SMALL, Queue, Ready
 BIG = SMALL + 1
 
 
-def ready(name: str, memory: int = 1, **more: bool) -> Ready:
+def ready(name: str, memory: int = 1, **more: Any) -> Ready:
     return Ready(SimpleNamespace(id=name), None, memory, **more)
 
 
@@ -85,3 +86,29 @@ def test_cores_are_shared_by_the_large_tasks_that_could_run():
     assert waiting.together((), width=8) == 3
     assert waiting.together((), width=2) == 2
     assert queue(ready("small")).together((), width=8) == 1
+
+
+class TestDevices:
+    def test_one_task_at_a_time_has_a_device(self):
+        waiting = queue(*(ready(name, devices=("cuda:0", "cuda:1")) for name in "abc"))
+        first, place = waiting.take((), width=9, idle=0)
+        second, _ = waiting.take([first], width=9, idle=0)
+        assert (place, first.devices, second.devices) == ("alone", ("cuda:0",), ("cuda:1",))
+        assert waiting.take([first, second], width=9, idle=0) is None
+        third, _ = waiting.take([second], width=9, idle=0)
+        assert (third.task.id, third.devices) == ("c", ("cuda:0",))
+
+    def test_others_pass_one_that_waits_for_its_device(self):
+        first, _ = queue(ready("a", BIG, devices=("cpu",))).take((), width=9, idle=0)
+        waiting = queue(ready("b", BIG, devices=("cpu",)), ready("c", BIG))
+        assert taken(waiting, first) == ("c", "worker")
+        assert taken(waiting, first) is None
+
+    def test_it_is_begun_before_small_tasks_that_this_process_runs(self):
+        waiting = queue(ready("small"), ready("gpu", devices=("cpu",)))
+        assert [taken(waiting), taken(waiting)] == [("gpu", "alone"), ("small", "here")]
+
+    @pytest.mark.parametrize(("workers", "place"), [("never", "here"), ("where they pay", "alone")])
+    def test_with_one_core_too(self, workers, place):
+        waiting = queue(ready("gpu", devices=("cpu",)), workers=workers)
+        assert taken(waiting, width=1) == ("gpu", place)

@@ -1,0 +1,198 @@
+"""The isolated executor: each task in a fresh process, with a device to itself.
+
+For steps that may use a GPU. A driver that crashes, memory that runs out or a library that cannot be imported
+costs the process, hence its task, and nothing else; a device is free again when the process is gone. Inputs and
+outputs go by way of the store, so the interpreter may be another than the run's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+from spatialrun.errors import TaskError, UsageError, Where
+from spatialrun.execute import worker
+from spatialrun.execute.causes import cause, no_device
+from spatialrun.execute.devices import variables
+from spatialrun.execute.events import Event, Listener
+from spatialrun.execute.local import died
+from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
+from spatialrun.execute.watch import Watch
+from spatialrun.execute.worker import Worker, WorkerDied
+from spatialrun.interpreters import CPU, kind_of
+from spatialrun.steps import catalogue
+
+START = "from spatialrun.execute.isolated import serve; serve()"
+MOST = 64
+"""Tasks at a time: no machine has more devices."""
+LONGEST_LOG = 2000
+TAIL = 8
+"""Lines of the log that an error shows."""
+_WITH_TAIL = (TaskError.__name__, UsageError.__name__)
+"""Errors of which the log may say more; those of data and of the store say all themselves."""
+
+
+class IsolatedExecutor:
+    """Runs each task in a process that is made for it; see :class:`spatialrun.execute.local.Executor`.
+
+    Which device is free is the queue's to know.
+
+    Parameters
+    ----------
+    listener
+        Told what the tasks tell, and what their processes print.
+    threads
+        The most that a task may use.
+    """
+
+    width = MOST
+    idle = 0
+
+    def __init__(self, listener: Listener, threads: int) -> None:
+        self._listener = listener
+        self._threads_each = threads
+        self._busy: set[Worker] = set()
+        self._stopping = self._closing = False
+        self._threads = ThreadPoolExecutor(MOST, thread_name_prefix="spatialrun-isolated")
+
+    def submit(self, spec: TaskSpec) -> Future[TaskResult]:
+        """Begin a task."""
+        return self._threads.submit(self._run, spec)
+
+    def stop(self) -> None:
+        """Ask tasks that run in blocks to begin no more of them."""
+        self._stopping = True
+        for process in list(self._busy):
+            process.stop()
+
+    def close(self, *, now: bool) -> None:
+        """Let running tasks end, or end them."""
+        self._closing = now
+        if now:
+            for process in list(self._busy):
+                process.kill()
+        self._threads.shutdown(cancel_futures=now)
+
+    def _run(self, spec: TaskSpec) -> TaskResult:
+        heard = _Heard(spec, self._listener)
+        try:
+            process = Worker(
+                self._threads_each,
+                python=spec.python,
+                start=START,
+                variables={"PYTHONFAULTHANDLER": "1"} | variables(spec.device),
+                printed=heard.printed,
+            )
+        except OSError as problem:  # it has gone since it was asked what it has
+            missing = f"{spec.python} cannot be started: {problem.strerror or problem}"
+            return heard.failed(UsageError("interpreter.missing", missing, where=_where(spec)))
+        self._busy.add(process)
+        if self._closing:  # it was made while the others were being ended
+            process.kill()
+        elif self._stopping:
+            process.stop()
+        # Of all devices it sees its own alone.
+        own = replace(spec, device=kind_of(spec.device))
+        watch = Watch(spec, process)
+        try:
+            with watch:
+                return heard.whole(process.run(own, heard))
+        except WorkerDied as death:
+            return heard.failed(watch.verdict or _died(spec, str(death), begun=heard.begun))
+        finally:
+            self._busy.discard(process)
+            process.kill()  # what it made is in the store: nothing is lost, and its device is free
+            process.close()
+
+
+class _Heard:
+    """Passes on what a task tells and prints, and keeps it: a process that dies cannot."""
+
+    def __init__(self, spec: TaskSpec, listener: Listener) -> None:
+        self._spec = spec
+        self._listener = listener
+        self._lines: deque[str] = deque(maxlen=LONGEST_LOG)
+        self._told = 0
+        self.begun = False
+
+    def __call__(self, event: Event) -> None:
+        """Hear an event."""
+        self.begun = True
+        if event.kind in ("task-log", "task-warning"):
+            self._told += 1
+            self._lines.append(f"{'warning: ' * (event.kind == 'task-warning')}{event.data['line']}")
+        self._listener(event)
+
+    def printed(self, line: str) -> None:
+        """Hear a line that the process prints."""
+        self._lines.append(line)
+        self._listener(Event("task-log", self._spec.step, self._spec.sample, {"line": line}))
+
+    def whole(self, result: TaskResult) -> TaskResult:
+        """Return a result with what was printed in its log."""
+        log = [*self._lines, *result.facts.get("log", ())[self._told :]]  # a traceback is in the log alone
+        error = result.error
+        if error is not None and error["kind"] in _WITH_TAIL:
+            error = {**error, "what": _with_tail(error["what"], log)}
+        return replace(result, facts={**result.facts, "log": log}, error=error)
+
+    def failed(self, error: TaskError | UsageError) -> TaskResult:
+        """Return the result of a task whose process is gone."""
+        return self.whole(TaskResult(error=error_to_json(error)))
+
+
+def _with_tail(what: str, log: list[str]) -> str:
+    return "\n".join([what, "its log ends:", *(f"  {line}" for line in log[-TAIL:])]) if log else what
+
+
+def _died(spec: TaskSpec, how: str, *, begun: bool) -> TaskError | UsageError:
+    if spec.python is not None and not begun and "exit code" in how:
+        return UsageError(
+            "interpreter.broken",
+            f"{spec.python} cannot run tasks: its process {how}",
+            where=_where(spec),
+            hint="the log's end says what it cannot import; install it there",
+        )
+    return died(spec, how)
+
+
+def _where(spec: TaskSpec) -> Where:
+    return Where(step=spec.step, sample=spec.sample)
+
+
+def serve() -> None:
+    """Run the task that comes, in a process of its own, if what it needs is there."""
+    worker.serve(_run)
+
+
+def _run(spec: TaskSpec, listener: Listener, stopping: Callable[[], bool]) -> TaskResult:
+    try:
+        _check(spec)
+    except Exception as problem:
+        error = cause(problem, spec).at(step=spec.step, sample=spec.sample)
+        return TaskResult(error=error_to_json(error))
+    return worker.run(spec, listener, stopping=stopping)
+
+
+def _check(spec: TaskSpec) -> None:
+    """Check that this interpreter has the step type that was planned, and the device."""
+    try:
+        step = catalogue.get(spec.uses)
+    except KeyError:
+        step = None
+    planned = spec.identity.get("version"), spec.identity.get("code", {})
+    if step is None or (step.version, dict(catalogue.code(spec.uses))) != planned:
+        raise UsageError(
+            "interpreter.versions",
+            f"{spec.python or 'the interpreter'} has {'another' if step else 'no'} {spec.uses}",
+            hint="install the same versions of spatialrun and of the plugin there",
+        )
+    if spec.device != CPU and "torch" in step.distributions:
+        import torch
+
+        cuda = spec.device != "cuda" or torch.cuda.device_count() > 0
+        mps = spec.device != "mps" or torch.backends.mps.is_available()
+        if not (cuda and mps):
+            raise no_device(spec, f"torch {torch.__version__} finds none")

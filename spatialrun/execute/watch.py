@@ -1,0 +1,120 @@
+"""Watches: they end the process of a task that takes longer, or more memory, than it may.
+
+Memory is what the process has in RAM and nowhere else (anonymous pages), read from outside many times a second.
+Limits that the system keeps itself are of no use here: RLIMIT_AS counts addresses, of which CUDA reserves more
+than any machine has memory, and RLIMIT_RSS does nothing on Linux. A process that fills the memory of the whole
+machine between two looks is ended by the system instead.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from spatialrun.errors import TaskError, Where
+from spatialrun.execute.spec import TaskSpec
+
+_LINUX = platform.system() == "Linux"
+_LOOK_EVERY = 0.05 if _LINUX else 1.0
+
+
+class Mortal(Protocol):
+    """A process that can be ended."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Watch:
+    """Watches a process while it computes a task; to be used with ``with``.
+
+    Parameters
+    ----------
+    spec
+        Says how long it may take, and how much memory.
+    process
+        The process.
+    """
+
+    def __init__(self, spec: TaskSpec, process: Mortal) -> None:
+        self._spec = spec
+        self._process = process
+        self._over = threading.Event()
+        self._verdict: TaskError | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def verdict(self) -> TaskError | None:
+        """Why the process was ended; ``None`` where it was not."""
+        return self._verdict
+
+    def __enter__(self) -> Watch:
+        if self._spec.timeout_s is not None or self._spec.most_memory is not None:
+            self._thread = threading.Thread(target=self._look, name="spatialrun-watch", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _look(self) -> None:
+        spec, begun = self._spec, time.monotonic()
+        while self._verdict is None:
+            left = None if spec.timeout_s is None else spec.timeout_s - (time.monotonic() - begun)
+            every = None if spec.most_memory is None else _LOOK_EVERY
+            if self._over.wait(max(0.0, min(each for each in (left, every) if each is not None))):
+                return
+            if left is not None and left <= 0:
+                self._end(_too_late(spec))
+            elif spec.most_memory is not None and (held := _memory(self._process.pid)) > spec.most_memory:
+                self._end(_too_large(spec, held))
+
+    def _end(self, verdict: TaskError) -> None:
+        self._verdict = verdict
+        self._process.kill()
+
+
+def _memory(pid: int) -> int:
+    """Return the bytes that a process has for itself; 0 where it is gone."""
+    if _LINUX:
+        with suppress(OSError):
+            found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+            return int(found[1]) * 1024 if found else 0
+        return 0
+    said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return int(said.stdout.strip() or 0) * 1024
+
+
+def _too_late(spec: TaskSpec) -> TaskError:
+    return TaskError(
+        "task.timeout",
+        f"{spec.uses} took longer than its timeout of {spec.timeout_s:g} s and was stopped",
+        where=Where(step=spec.step, sample=spec.sample),
+        hint="raise the step's `timeout` (or --timeout); blocks that were done are kept",
+    )
+
+
+def _too_large(spec: TaskSpec, held: int) -> TaskError:
+    assert spec.most_memory is not None
+    return TaskError(
+        "task.memory",
+        f"{spec.uses} held {held / 1e9:.2f} GB, more than the {spec.most_memory / 1e9:.2f} GB that it may, "
+        "and was stopped",
+        where=Where(step=spec.step, sample=spec.sample),
+        hint="raise `gpu: {memory: ...}` of the step or the recipe",
+    )

@@ -13,7 +13,6 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path
@@ -31,14 +30,11 @@ from numpy.typing import ArrayLike, NDArray
 from spatialrun.errors import DataError, UsageError
 from spatialrun.plots import palettes, style
 from spatialrun.plots.geometry import Crop, Range, View, lattice, view
+from spatialrun.plots.grid import PAD, SHAPES_AT_MOST, compose, head_of
 from spatialrun.plots.render import render
 from spatialrun.plots.scales import (
-    Categorical,
-    Continuous,
-    Key,
     Limit,
     Palette,
-    Plain,
     Scale,
     as_series,
     is_categorical,
@@ -48,16 +44,8 @@ __all__ = ["Panel", "panels", "render", "spatial"]
 
 Shape = Literal["circle", "hexagon", "square"]
 
-# More spots than this are an image in svg and pdf: as shapes they would stall the program that opens them.
-_SHAPES_AT_MOST = 5_000
-
-# Lengths of the layout, in inches.
-_PAD = 0.08
-_TITLE_LINE = 0.22
+# Of the layout, in inches.
 _SCALE_BAR = 0.2
-_GAP = 0.12
-_ONE_VIEW = 4.5
-_ONE_OF_SEVERAL = 3.0
 
 # Of unit diameter.
 _SHAPES: dict[str, Path] = {
@@ -204,99 +192,7 @@ def panels(
     DataError, UsageError
         As for `spatial`; ``usage`` also when a shared scale mixes numbers and categories, or without panels.
     """
-    if not specs:
-        raise UsageError("usage", "a figure without panels", hint="give at least one")
-    scenes = [_Scene(spec) for spec in specs]
-    scales = [_scale(scenes)] * len(scenes) if shared else [_scale([scene]) for scene in scenes]
-    columns = min(ncols or 4, len(scenes))
-    rows = math.ceil(len(scenes) / columns)
-
-    with style.house():
-        figure = Figure(figsize=figsize or (_ONE_VIEW, _ONE_VIEW), dpi=dpi)
-        FigureCanvasAgg(figure)
-        frames = [figure.add_axes((0.0, 0.0, 1.0, 1.0)) for _ in scenes]
-        box = _ONE_VIEW if len(scenes) == 1 else _ONE_OF_SEVERAL
-        head = max(scene.head for scene in scenes)
-        foot = max(scene.foot for scene in scenes)
-
-        if figsize is None:
-            # The views decide: each is as large as its box allows, and cells are as large as the largest.
-            room = max(scene.fit(box, box)[1] for scene in scenes)
-        else:
-            room = figsize[1] / rows - head - foot
-            if room <= 0:
-                raise UsageError("usage", f"figsize {figsize} has no room for {rows} rows", hint="enlarge it")
-        common, own = _keys(figure, scenes, scales, shared, room)
-        beside = common.width + _GAP if common else 0.0
-        # Every cell leaves room for the widest key, so that sections of one size are drawn in one size.
-        side = max(key.width + _GAP if key else 0.0 for key in own)
-        if figsize is None:
-            cell_width = max(scene.fit(box, box)[0] for scene in scenes) + side + 2 * _PAD
-            tallest = max(key.height for key in own if key) if any(own) else 0.0
-            cell_height = max(room, tallest) + head + foot
-            height = max(rows * cell_height, common.height + head + foot if common else 0.0)
-            figure.set_size_inches(columns * cell_width + beside, height)
-        width, height = figure.get_size_inches()
-        cell_width, cell_height = (width - beside) / columns, height / rows
-
-        for index, (scene, scale, key) in enumerate(zip(scenes, scales, own, strict=True)):
-            row, column = divmod(index, columns)
-            cell_left, cell_top = column * cell_width, height - row * cell_height
-            # A key never takes more than two thirds of a cell: beyond that it is cut, and the tissue is not.
-            room_x = max(cell_width - side - 2 * _PAD, cell_width / 3)
-            view_width, view_height = scene.fit(room_x, cell_height - head - foot)
-            left = cell_left + _PAD + max(0.0, room_x - view_width) / 2
-            top = cell_top - head
-            if rows * columns == 1:
-                top -= (cell_height - head - foot - view_height) / 2
-            axes = frames[index]
-            axes.set_position(
-                (left / width, (top - view_height) / height, view_width / width, view_height / height)
-            )
-            scene.draw(axes, scale)
-            if key:
-                # Beside the top of the view, unless a long legend then left the cell at the bottom.
-                key.move(left + view_width + _GAP, max(top, cell_top - cell_height + foot + key.height))
-        if common:
-            common.move(width - beside, height - head)
-    return figure
-
-
-def _scale(scenes: Sequence[_Scene]) -> Scale:
-    first = scenes[0].panel
-    values = [scene.values for scene in scenes if scene.values is not None]
-    if not values:
-        return Plain()
-    kinds = {is_categorical(v) for v in values}
-    if len(kinds) > 1 or len(values) < len(scenes):
-        raise UsageError("usage", "a shared colour scale needs values of one kind", hint="do not share it")
-    if kinds == {True}:
-        shown = [scene.shown for scene in scenes]
-        return Categorical.fit(
-            values, shown, palette=first.palette, missing=first.na_color, label=first.label
-        )
-    return Continuous.fit(
-        values,
-        cmap=first.cmap,
-        vmin=first.vmin,
-        vmax=first.vmax,
-        missing=first.na_color,
-        label=first.label,
-    )
-
-
-def _keys(
-    figure: Figure, scenes: Sequence[_Scene], scales: Sequence[Scale], shared: bool, height: float
-) -> tuple[Key | None, list[Key | None]]:
-    """The key of all panels, and each panel's own."""
-    if shared:
-        first = scenes[0].panel
-        return scales[0].key(figure, height, first.shape) if first.legend else None, [None] * len(scenes)
-    own = [
-        scale.key(figure, height, scene.panel.shape) if scene.panel.legend else None
-        for scene, scale in zip(scenes, scales, strict=True)
-    ]
-    return None, own
+    return compose([_Scene(spec) for spec in specs], ncols=ncols, shared=shared, figsize=figsize, dpi=dpi)
 
 
 class _Scene:
@@ -331,8 +227,8 @@ class _Scene:
             crop=panel.crop,
         )
         self.shown = self.view.contains(self.xy, margin=self.reach / 2)
-        self.head = _PAD + _TITLE_LINE * (panel.title.count("\n") + 1 if panel.title else 0)
-        self.foot = _PAD + (_SCALE_BAR if panel.microns_per_pixel else 0.0)
+        self.head = head_of(panel.title)
+        self.foot = PAD + (_SCALE_BAR if panel.microns_per_pixel else 0.0)
 
     def fit(self, width: float, height: float) -> tuple[float, float]:
         """The largest size in the view's proportions that fits into a box."""
@@ -425,7 +321,7 @@ class _Scene:
             transform=transform,
             zorder=2,
         )
-        spots.set_rasterized(len(index) > _SHAPES_AT_MOST)
+        spots.set_rasterized(len(index) > SHAPES_AT_MOST)
         axes.add_collection(spots, autolim=False)
 
 

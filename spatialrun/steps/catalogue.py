@@ -31,6 +31,8 @@ STEPS = {
     "metagene.cohort": "spatialrun.steps.markers:MetageneCohort",
     "metagene.spagcn": "spatialrun.steps.markers:MetageneSpagcn",
     "normalize.log": "spatialrun.steps.normalize:NormalizeLog",
+    "plot.embedding": "spatialrun.steps.plot_expression:PlotEmbedding",
+    "plot.genes": "spatialrun.steps.plot_expression:PlotGenes",
     "plot.spatial": "spatialrun.steps.plot:PlotSpatial",
     "qc.metrics": "spatialrun.steps.qc:QcMetrics",
     "read.h5ad": "spatialrun.steps.read:ReadH5ad",

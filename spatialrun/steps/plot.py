@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, model_validator
 
@@ -130,25 +130,14 @@ class PlotSpatial(Step):
         elif params.channels:
             slot = f"images/{params.channels[0].partition('/')[0]}"
             reads.append(Read(slot, slot))
-        colors = [_resolve(color, declared) for color in _colors(params.color)]
-        reads += [Read(slot, slot) for slot in dict.fromkeys(slot for slot in colors if slot is not None)]
-        if isinstance(params.color, Top):
-            reads.append(Read("ranking", f"var/{params.color.by}"))
-        if isinstance(params.color, Top) or None in colors:
-            layers = (
-                [params.layer] if params.layer else [n for n in PREFERRED_LAYERS if f"layers/{n}" in declared]
-            )
-            slot = f"layers/{layers[0] if layers else PREFERRED_LAYERS[-1]}"
-            reads += [Read("genes", "axes/var"), Read(slot, slot)]
-        return reads
+        return [*reads, *color_reads(params, declared)]
 
     def writes(self, params: PlotSpatialParams, site: Site) -> Sequence[Write]:
         return [Write("figure", f"figures/{site.step}")]
 
     def memory(self, shape: Shape, params: PlotSpatialParams) -> int:
         """The image and the canvas in float, and the outlines of the spots, panel by panel."""
-        panels = params.color.top if isinstance(params.color, Top) else max(1, len(_colors(params.color)))
-        return 200_000_000 + panels * (100_000_000 + 500 * shape.n_obs)
+        return 200_000_000 + n_panels(params.color) * (100_000_000 + 500 * shape.n_obs)
 
     def run(self, inputs: Inputs, params: PlotSpatialParams, context: Context) -> Outputs:
         from spatialrun.plots.spatial import Panel, panels, render
@@ -168,7 +157,7 @@ class PlotSpatial(Step):
                 label=params.label if params.label is not None else shown.label,
                 **_appearance(params),
             )
-            for shown in _shown(inputs, params)
+            for shown in panels_of(inputs, params)
         ]
         figure = panels(specs, ncols=params.ncols, figsize=params.figsize, dpi=params.dpi)
         return {"figure": FileBytes(render(figure, params.format), f".{params.format}")}
@@ -209,14 +198,49 @@ def _appearance(params: PlotSpatialParams) -> dict[str, Any]:
     return values
 
 
-def _colors(color: str | tuple[str, ...] | Top | None) -> tuple[str, ...]:
+class Colored(Protocol):
+    """The parameters that say what is shown."""
+
+    @property
+    def color(self) -> str | tuple[str, ...] | Top | None:
+        """What colours the spots."""
+
+    @property
+    def layer(self) -> str | None:
+        """Layer of the genes' values."""
+
+
+def color_reads(params: Colored, declared: frozenset[str]) -> list[Read]:
+    """What has to be read for the colours: columns of obs, a ranking, a layer of genes."""
+    colors = [slot_of(color, declared) for color in colors_of(params.color)]
+    reads = [Read(slot, slot) for slot in dict.fromkeys(slot for slot in colors if slot is not None)]
+    if isinstance(params.color, Top):
+        reads.append(Read("ranking", f"var/{params.color.by}"))
+    if isinstance(params.color, Top) or None in colors:
+        reads += [Read("genes", "axes/var"), layer_read(params.layer, declared)]
+    return reads
+
+
+def layer_read(layer: str | None, declared: frozenset[str]) -> Read:
+    """The layer asked for, else the best one that there is."""
+    layers = [layer] if layer else [name for name in PREFERRED_LAYERS if f"layers/{name}" in declared]
+    slot = f"layers/{layers[0] if layers else PREFERRED_LAYERS[-1]}"
+    return Read(slot, slot)
+
+
+def n_panels(color: str | tuple[str, ...] | Top | None) -> int:
+    """How many panels there will be."""
+    return color.top if isinstance(color, Top) else max(1, len(colors_of(color)))
+
+
+def colors_of(color: str | tuple[str, ...] | Top | None) -> tuple[str, ...]:
     """What colours the panels, as far as the recipe names it."""
     if color is None or isinstance(color, Top):
         return ()
     return (color,) if isinstance(color, str) else color
 
 
-def _resolve(color: str, declared: frozenset[str]) -> str | None:
+def slot_of(color: str, declared: frozenset[str]) -> str | None:
     """The slot of a column of obs; ``None`` for a gene."""
     kind, colon, name = color.partition(":")
     if colon and kind in ("obs", "gene"):
@@ -224,7 +248,7 @@ def _resolve(color: str, declared: frozenset[str]) -> str | None:
     return f"obs/{color}" if f"obs/{color}" in declared else None
 
 
-def _shown(inputs: Inputs, params: PlotSpatialParams) -> Iterator[Shown]:
+def panels_of(inputs: Inputs, params: Colored) -> Iterator[Shown]:
     """What the panels show, in order."""
     if params.color is None:
         yield Shown("", None)
@@ -233,8 +257,8 @@ def _shown(inputs: Inputs, params: PlotSpatialParams) -> Iterator[Shown]:
         genes = _best(inputs, params.color)
     else:
         genes = []
-        for color in _colors(params.color):
-            slot = _resolve(color, frozenset(inputs))
+        for color in colors_of(params.color):
+            slot = slot_of(color, frozenset(inputs))
             if slot is not None:
                 yield Shown(name_of(slot), inputs[slot].read())
             else:
@@ -264,14 +288,14 @@ def _expression(inputs: Inputs, gene: str) -> Shown:
     found = np.flatnonzero(names == gene)
     if not len(found):
         raise DataError(
-            "data.values", f"no gene and no column of obs is called {gene!r}", hint=_nearest(gene, names)
+            "data.values", f"no gene and no column of obs is called {gene!r}", hint=nearest_genes(gene, names)
         )
     layer = next(port for port in inputs if port.startswith("layers/"))
     column = inputs[layer].columns(int(found[0]), int(found[0]) + 1)
     return Shown(gene, column.toarray().ravel(), name_of(layer))
 
 
-def _nearest(gene: str, names: np.ndarray) -> str | None:
+def nearest_genes(gene: str, names: np.ndarray) -> str | None:
     """Genes of a similar name, whatever its case: mouse and human symbols differ in nothing else."""
     from difflib import get_close_matches
 

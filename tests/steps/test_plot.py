@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from spatialrun.errors import DataError
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Site
-from spatialrun.steps.plot import PlotSpatial, _shown
+from spatialrun.steps.plot import PlotSpatial, panels_of
 
 STEP = catalogue.get("plot.spatial")
 
@@ -22,7 +22,7 @@ def slots(declared: set[str], **params: Any) -> set[str]:
 def shown(section: Section, **params: Any) -> list[tuple[str, str | None]]:
     model = STEP.Params(**params)
     assert isinstance(STEP, PlotSpatial)
-    return [(panel.name, panel.label) for panel in _shown(section.inputs(STEP, model), model)]
+    return [(panel.name, panel.label) for panel in panels_of(section.inputs(STEP, model), model)]
 
 
 def test_a_color_is_a_column_where_there_is_one() -> None:

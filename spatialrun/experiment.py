@@ -27,6 +27,7 @@ from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run
 from spatialrun.store.store import Store, open_store
+from spatialrun.store.sweep import TABLE, sweep
 from spatialrun.store.view import matrix_slot, write_view
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ class Experiment:
         sample
             A sample, or ``_cohort`` for the tables of all samples together.
         name
-            ``obs``, ``var`` or the name of a table in ``uns``.
+            ``obs``, ``var`` or the name of a table in ``uns``; of the cohort also ``sweep``: what the steps
+            measured for every combination of a matrix.
 
         Raises
         ------
@@ -180,6 +182,9 @@ class Experiment:
         import pandas as pd
 
         slots = self._slots(sample)
+        own = f"uns/{TABLE}" in slots
+        if (sample, name) == (COHORT, TABLE) and not own and (found := sweep(self.run)) is not None:
+            return found
         tables = {name_of(slot): slot for slot, ref in slots.items() if _is_table(slot, ref)}
         if name in tables:
             table: pd.DataFrame = self._read(slots[tables[name]])

@@ -143,6 +143,23 @@ class Drifting(OfTests):
         return {"column": self.column(inputs) + times}
 
 
+class Measuring(OfTests):
+    """Measure the mean of a column, times the value; nothing where the value is 0."""
+
+    name = "test.measuring"
+
+    class Params(FlagParams):
+        source: str = parameter(..., "Column of obs.")
+        key_added: str = parameter("measured", "Column of obs.", output_name=True)
+
+    READS = {"counts": "layers/counts", "source": "obs/{source}"}
+
+    def run(self, inputs: Any, params: Any, context: Any) -> dict[str, Any]:
+        mean = inputs["source"].read().mean()
+        context.measure(mean=mean * params.value if params.value else float("nan"), value=params.value)
+        return {"column": self.column(inputs)}
+
+
 class Endless(OfTests):
     """Never come to an end while the flag is there."""
 
@@ -419,6 +436,7 @@ OWN = (
     Finishing,
     Flaky,
     Drifting,
+    Measuring,
     Endless,
     Greedy,
     HalfExport,

@@ -17,6 +17,7 @@ from spatialrun.errors import SpatialrunError
 from spatialrun.execute.apply import Outcome
 from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.store.runs import Run
+from spatialrun.store.sweep import TABLE, has_sweep
 
 MOST_PLACES = 12
 """Figures or exports that are named one by one."""
@@ -112,6 +113,8 @@ def _tables(run: Run) -> Iterator[str]:
 
 def _next(run: Run, store: str) -> Iterator[Sequence[str | Text]]:
     yield _label("next"), words.command("show", store)
+    if has_sweep(run):
+        yield "", words.command("table", store, COHORT, TABLE)
     for task in run.tasks.values():
         tested = next((name_of(slot).removesuffix(PADJ) for slot in task.outputs if _is_padj(slot)), None)
         if tested is not None and f"var/{tested}{RANK}" in task.outputs:

@@ -13,7 +13,10 @@ MARKER_COLUMNS = ("gene", "pct.in", "pct.out", "fc", "q", "log10.q")
 """What is shown of a domain's markers where nobody says what."""
 
 Name = Annotated[
-    str, typer.Argument(metavar="TABLE", help="obs, var, or the name of a table in uns, such as spatialde.")
+    str,
+    typer.Argument(
+        metavar="TABLE", help="obs, var, or a table in uns, such as spatialde; of _cohort: sweep."
+    ),
 ]
 Sort = Annotated[
     str | None, typer.Option("--sort", metavar="COLUMN", help="Sort by a column; -COLUMN: largest first.")

@@ -244,6 +244,7 @@ def _together(parts: Sequence[TaskResult]) -> dict[str, Any]:
         "started": facts[0]["started"],
         "peak_rss": max(fact["peak_rss"] for fact in facts),
         "log": [line for fact in facts for line in fact["log"]],
+        **{name: facts[-1][name] for name in ("measured",) if name in facts[-1]},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,7 @@ class TaskContext:
         self._last_progress = 0.0
         self.attempt: Attempt | None = None
         self.lines: list[str] = []
+        self.measured: dict[str, float | None] = {}
         self.folders: list[str] = []
         self.temporary: Path | None = None
 
@@ -78,6 +80,11 @@ class TaskContext:
         if done >= total or now - self._last_progress > _PROGRESS_EVERY:
             self._last_progress = now
             self._tell("task-progress", done=int(done), total=int(total), unit=unit)
+
+    def measure(self, **values: float) -> None:
+        """Keep numbers that say what was found; what is no number is none."""
+        numbers = {name: float(value) for name, value in values.items()}
+        self.measured |= {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
     def folder(self, port: str) -> Path:
         """Make the folder of a ``files`` output."""

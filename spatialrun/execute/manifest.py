@@ -16,6 +16,7 @@ from spatialrun.plan.choice import Choice
 from spatialrun.plan.graph import Graph
 from spatialrun.plan.reasons import Reason
 from spatialrun.plan.resolver import Decision
+from spatialrun.plan.sweep import combinations
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.recipe.emitter import emit, written
 from spatialrun.recipe.redaction import redacted, redacted_value
@@ -46,6 +47,7 @@ class Manifest:
     def __init__(self, graph: Graph, store: Store, last: Run | None, choice: Choice) -> None:
         self._graph = graph
         self._choice = choice
+        self._combinations = combinations(graph)
         self._store = store
         self._last = last
         self._entries: dict[TaskId, TaskEntry] = {}
@@ -184,6 +186,8 @@ class Manifest:
         facts: Mapping[str, Any],
     ) -> None:
         id, uses = task.id, task.entry.uses
+        if (values := self._combinations.get(id)) is not None:
+            facts = {**facts, "combination": {"step": task.entry.base_id, "values": values}}
         self._entries[id] = TaskEntry(id.step, id.sample, uses, status, key, identity, outputs, facts)
 
     def _before(self, id: TaskId) -> TaskEntry | None:
@@ -196,7 +200,7 @@ class Manifest:
     def _facts(self, task: Task, decision: Decision) -> Mapping[str, Any]:
         before = self._before(task.id)
         if before is not None and before.key == decision.key and before.outputs:
-            return before.facts
+            return {name: fact for name, fact in before.facts.items() if name != "combination"}
         record = self._store.actions.get(decision.key) if decision.key else None
         found = record.provenance.items() if record else ()
         return {name: fact for name, fact in found if name not in ("versions", "stages")}

@@ -65,6 +65,7 @@ def perform(
             "wall_s": round(time.perf_counter() - clock, 3),
             "peak_rss": peak.read(),
             "log": context.lines,
+            **({"measured": context.measured} if context.measured else {}),
         }
 
     try:

@@ -76,6 +76,7 @@ class ClusterLeiden(Step):
                     f"{found.resolution:.4g} gave {found.n_clusters}, which is nearest"
                 )
         context.log(f"{found.n_clusters} clusters, modularity {found.modularity:.4f}")
+        context.measure(n_found=found.n_clusters, modularity=found.modularity)
         names = pd.Index([str(number) for number in range(found.n_clusters)])
         about = {
             "resolution": found.resolution,

@@ -43,4 +43,5 @@ class CompareLabels(Step):
         )
         scores = found.scores["value"]
         context.log(f"ARI {scores['ari']:.3f}, NMI {scores['nmi']:.3f} over {scores['n_spots']:.0f} spots")
+        context.measure(ari=scores["ari"], nmi=scores["nmi"], n_spots=scores["n_spots"])
         return {"scores": found.scores, "domains": found.domains, "contingency": found.contingency}

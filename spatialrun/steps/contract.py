@@ -217,6 +217,9 @@ class Context(Protocol):
     def progress(self, done: int, total: int, unit: str = "") -> None:
         """Report progress."""
 
+    def measure(self, **values: float) -> None:
+        """Report numbers that say how good a result is, or how much was found: columns of a sweep's table."""
+
     def folder(self, port: str) -> Path:
         """Return the empty folder to fill for a ``files`` output; the step returns it as the port's value."""
 

@@ -356,6 +356,7 @@ def _metagene(
         max_iter=params.max_iter,
         log=context.log,
     )
+    context.measure(auc=found.auc)
     context.log(f"AUC {found.auc:.4f}: domain {params.target_cluster} against all other spots")
     return found
 

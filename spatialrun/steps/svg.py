@@ -168,6 +168,7 @@ class SvgSpatialde(StreamingStep):
             f"tested {scores['tested'].sum()} of {len(scores['tested'])} genes; "
             f"{significant} significant at fdr {params.fdr:g}, {found['svg'].sum()} marked"
         )
+        context.measure(n_tested=scores["tested"].sum(), n_significant=significant)
         if not scores["tested"].any():
             context.warn(f"no gene has the {params.min_counts} counts that a test needs")
         return {name: columns[name] for name in COLUMNS} | {"kernels": _table(setup, inputs["genes"].read())}

@@ -14,10 +14,11 @@ from datetime import datetime
 from pathlib import Path
 
 from spatialrun.errors import UsageError
-from spatialrun.slots import group_of, name_of
+from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.store.crate import METADATA, describe
 from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
+from spatialrun.store.sweep import TABLE, sweep
 
 README = """\
 A run of spatialrun: {id}
@@ -81,6 +82,9 @@ def _results(store: Store, run: Run) -> Iterator[tuple[str, str, bytes]]:
             elif ref.kind == "table":
                 csv = store.element(ref).read().to_csv(lineterminator="\n")
                 yield f"tables/{where}.csv", ref.digest, csv.encode()
+    if (found := sweep(run)) is not None:
+        csv = found.to_csv(index=False, lineterminator="\n")
+        yield f"tables/{COHORT}/{TABLE}.csv", TABLE, csv.encode()
 
 
 def _versions(store: Store, run: Run) -> dict[str, str]:

@@ -68,6 +68,7 @@ class MemoryContext:
     device: str = "cpu"
     logs: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    measured: dict[str, float] = field(default_factory=dict)
 
     def log(self, message: str) -> None:
         self.logs.append(message)
@@ -77,6 +78,9 @@ class MemoryContext:
 
     def progress(self, done: int, total: int, unit: str = "") -> None:
         pass
+
+    def measure(self, **values: float) -> None:
+        self.measured |= values
 
     def folder(self, port: str) -> Path:
         folder = self.root / "files" / port

@@ -12,7 +12,9 @@ STEP = catalogue.get("compare.labels")
 
 
 def test_tables(section: Section) -> None:
-    section.run(STEP, labels="layer", annotation="expert", key_added="mine")
+    context = section.run(STEP, labels="layer", annotation="expert", key_added="mine")
+    scores = section.slots["uns/mine.scores"]["value"]
+    assert context.measured == {name: scores[name] for name in ("ari", "nmi", "n_spots")}
     assert section.slots["uns/mine.scores"].loc["n_unlabelled", "value"] == 10
     assert list(section.slots["uns/mine.domains"].index) == ["lower", "upper"]
     assert section.slots["uns/mine.contingency"].to_numpy().sum() == 86

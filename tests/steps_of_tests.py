@@ -270,6 +270,19 @@ class Halting(Blocks):
         return super().block(shared, inputs, params, block)
 
 
+class Slow(Blocks):
+    """The same blocks, each of which takes a second and a half while the flag is there."""
+
+    name = "test.slow"
+
+    def block(self, shared: Any, inputs: Any, params: Any, block: Block) -> dict[str, np.ndarray]:
+        note(params.flag, block.start)
+        if Path(params.flag).exists():
+            time.sleep(1.5)
+        counts = inputs["counts"].columns(block.start, block.stop)
+        return {"sums": np.asarray(counts.sum(axis=0)).ravel() * shared[0]}
+
+
 class Joining(CohortStep):
     """Number all spots of the cohort through, in the order of its members; list them in a table and a figure."""
 
@@ -443,6 +456,7 @@ OWN = (
     Blocks,
     Mortal,
     Halting,
+    Slow,
     Joining,
     OnDevice,
     TorchOnDevice,

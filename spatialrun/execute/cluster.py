@@ -1,8 +1,9 @@
 """The cluster executor: tasks, and the gene blocks of streaming tasks, on the workers of a dask cluster.
 
-A plain task is one job of the cluster. A streaming task is prepared by one job, its blocks are a job each, and a
-last job joins and commits them. Only specs and small answers travel; results go by way of the store. A worker
-that is lost therefore costs the parts that it was computing, no more: the cluster gives them to another.
+A plain task is one job of the cluster; one with a timeout runs in a process that its worker starts and can end.
+A streaming task is prepared by one job, its blocks are a job each, and a last job joins and commits them. Only
+specs and small answers travel; results go by way of the store. A worker that is lost therefore costs the parts
+that it was computing, no more: the cluster gives them to another.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from spatialrun.execute import cluster_worker as worker
 from spatialrun.execute import versions
 from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
+from spatialrun.execute.watch import too_late
 from spatialrun.store.store import Store
 
 if TYPE_CHECKING:
@@ -132,9 +134,11 @@ class ClusterExecutor:
         try:
             with closing(self._parts(spec)) as parts:
                 for result in parts:
-                    done.append(result)
+                    done.append(_limit_named(spec, result))
                     if result.error is not None:
                         break
+        except _TooLateError:
+            done.append(TaskResult(error=error_to_json(too_late(spec))))
         except (Exception, asyncio.CancelledError) as problem:
             done.append(TaskResult(error=error_to_json(self._lost(spec, problem))))
         return replace(done[-1], facts=_together(done) | {"wall_s": round(time.perf_counter() - clock, 3)})
@@ -144,28 +148,48 @@ class ClusterExecutor:
         text, wanted = json.dumps(spec.to_json()), versions.found([spec.uses])
         if "blocks" in spec.stage_keys:
             (prepared,) = self._each(worker.prepare, [text], wanted)
+            # The time of a task runs from when the cluster begins it, not while it waits for a worker.
+            begun = time.monotonic() - prepared.facts.get("wall_s", 0.0)
             yield prepared
-            yield from self._blocks(spec, list(prepared.outputs.values()), text, wanted)
+            left = _time_left(spec, begun)
+            yield from self._blocks(spec, list(prepared.outputs.values()), text, wanted, left)
+            text = json.dumps(replace(spec, timeout_s=_time_left(spec, begun)).to_json())
         yield from self._each(worker.finish, [text], wanted)
 
     def _blocks(
-        self, spec: TaskSpec, blocks: Sequence[Mapping[str, int]], text: str, wanted: Mapping[str, str]
+        self,
+        spec: TaskSpec,
+        blocks: Sequence[Mapping[str, int]],
+        text: str,
+        wanted: Mapping[str, str],
+        seconds: float | None,
     ) -> Generator[TaskResult]:
         """Yield the results of blocks as they come, telling of the progress."""
-        for number, result in enumerate(self._each(worker.compute, blocks, text, wanted), 1):
+        results = self._each(worker.compute, blocks, text, wanted, seconds=seconds)
+        for number, result in enumerate(results, 1):
             progress = {"done": number, "total": len(blocks), "unit": "blocks"}
             self._listener(Event("task-progress", spec.step, spec.sample, progress))
             yield result
 
     def _each(
-        self, part: Callable[..., worker.Answer], things: Sequence[Any], *same: Any
+        self,
+        part: Callable[..., worker.Answer],
+        things: Sequence[Any],
+        *same: Any,
+        seconds: float | None = None,
     ) -> Generator[TaskResult]:
-        """Run a part for each of some things; yield the results as they come, and pass on what the parts tell."""
+        """Run a part for each of some things; yield the results as they come, and pass on what the parts tell.
+
+        Raises
+        ------
+        _TooLateError
+            Where that takes longer; what has not begun then does not.
+        """
         from distributed import as_completed
 
         jobs = [self._client.submit(part, thing, *same, pure=False) for thing in things]
         with self._held(jobs):
-            for job in as_completed(jobs, loop=self._client.loop):
+            for job in _in_time(as_completed(jobs, loop=self._client.loop, timeout=seconds), seconds):
                 answer = job.result()
                 job.release()  # what is no longer held is not computed again when its worker is lost
                 for event in answer["events"]:
@@ -236,16 +260,43 @@ def _without_spatialrun(error: ModuleNotFoundError, uses: Sequence[str]) -> Usag
 
 
 def _together(parts: Sequence[TaskResult]) -> dict[str, Any]:
-    """Return the facts of a task from those of its parts."""
+    """Return the facts of a task from those of its parts; of a part that was ended only its log is known."""
     facts = [part.facts for part in parts if part.facts]
-    if not facts:
-        return {}
-    return {
-        "started": facts[0]["started"],
-        "peak_rss": max(fact["peak_rss"] for fact in facts),
-        "log": [line for fact in facts for line in fact["log"]],
-        **{name: facts[-1][name] for name in ("measured",) if name in facts[-1]},
-    }
+    whole = [fact for fact in facts if "started" in fact]
+    known = {"log": [line for fact in facts for line in fact["log"]]} if facts else {}
+    if whole:
+        known |= {"started": whole[0]["started"], "peak_rss": max(fact["peak_rss"] for fact in whole)}
+    return known | {name: facts[-1][name] for name in ("measured",) if facts and name in facts[-1]}
+
+
+class _TooLateError(Exception):
+    """A task took longer than it may."""
+
+
+def _in_time(jobs: Iterator[Job], seconds: float | None) -> Iterator[Job]:
+    """Yield jobs as they come, for so long."""
+    while True:
+        try:
+            job = next(jobs, None)
+        except TimeoutError:
+            if seconds is None:
+                raise
+            raise _TooLateError from None
+        if job is None:
+            return
+        yield job
+
+
+def _time_left(spec: TaskSpec, begun: float) -> float | None:
+    """Return the seconds that are left to a task that was begun then; a moment where there are none."""
+    return None if spec.timeout_s is None else max(0.001, spec.timeout_s - (time.monotonic() - begun))
+
+
+def _limit_named(spec: TaskSpec, result: TaskResult) -> TaskResult:
+    """Return a result whose error names the task's own timeout, not what was left of it to the part."""
+    if result.error is None or result.error["code"] != "task.timeout":
+        return result
+    return replace(result, error=error_to_json(too_late(spec)))
 
 
 def _words(problem: BaseException) -> str:

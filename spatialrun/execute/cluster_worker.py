@@ -15,7 +15,8 @@ from typing import Any
 
 from spatialrun.errors import SpatialrunError, StoreError, UsageError, Where
 from spatialrun.execute import streaming
-from spatialrun.execute.events import Event
+from spatialrun.execute.events import Event, Listener
+from spatialrun.execute.local import PoolExecutor
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
 from spatialrun.execute.task import Runner, Work, perform
 from spatialrun.execute.versions import found, listed
@@ -107,8 +108,9 @@ def compute(block: Mapping[str, int], spec: str, wanted: Mapping[str, str]) -> A
 
 
 def finish(spec: str, wanted: Mapping[str, str]) -> Answer:
-    """Run a task, or what is left of it, and commit what it made."""
-    return _answer(spec, wanted, Runner.run)
+    """Run a task, or what is left of it, and commit what it made; in time, where it has to be."""
+    limited = TaskSpec.from_json(json.loads(spec)).timeout_s is not None
+    return _answer(spec, wanted, Runner.run, isolated=limited)
 
 
 class _Shared:
@@ -131,7 +133,7 @@ class _Shared:
 _shared = _Shared()
 
 
-def _answer(text: str, wanted: Mapping[str, str], work: Work) -> Answer:
+def _answer(text: str, wanted: Mapping[str, str], work: Work, *, isolated: bool = False) -> Answer:
     """Do a part of a task. A worker that came late is as welcome as the first ones, if its versions are right."""
     from threadpoolctl import threadpool_limits
 
@@ -141,8 +143,17 @@ def _answer(text: str, wanted: Mapping[str, str], work: Work) -> Answer:
     events: list[Event] = []
     try:
         check_versions([spec.uses], wanted)
-        result = perform(spec, events.append, work)
+        result = _apart(spec, events.append) if isolated else perform(spec, events.append, work)
     except SpatialrunError as error:
         result = TaskResult(error=error_to_json(error))
     told = [asdict(event) for event in events if event.kind != "task-progress"]
     return {"result": asdict(result), "events": told}
+
+
+def _apart(spec: TaskSpec, listener: Listener) -> TaskResult:
+    """Run a task in a process of its own, which can be ended where a thread of this one cannot."""
+    executor = PoolExecutor(listener, width=1, threads=1)
+    try:
+        return executor.submit(spec).result()
+    finally:
+        executor.close(now=False)

@@ -25,8 +25,8 @@ class Options:
     retries
         How often a task that fails is tried again, where its step does not say.
     timeout_s
-        Seconds that a task may take, where its step does not say; ``None`` for any number. Neither a cluster
-        nor a store in the memory of this process can hold a task to it.
+        Seconds that a task may take, where its step does not say; ``None`` for any number. A store in the memory
+        of this process cannot hold a task to it; on a cluster, blocks that have begun come to their end.
     """
 
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)

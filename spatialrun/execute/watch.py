@@ -80,7 +80,7 @@ class Watch:
             if self._over.wait(max(0.0, min(each for each in (left, every) if each is not None))):
                 return
             if left is not None and left <= 0:
-                self._end(_too_late(spec))
+                self._end(too_late(spec))
             elif spec.most_memory is not None and (held := _memory(self._process.pid)) > spec.most_memory:
                 self._end(_too_large(spec, held))
 
@@ -100,7 +100,8 @@ def _memory(pid: int) -> int:
     return int(said.stdout.strip() or 0) * 1024
 
 
-def _too_late(spec: TaskSpec) -> TaskError:
+def too_late(spec: TaskSpec) -> TaskError:
+    """Return the error about a task that took longer than it may."""
     return TaskError(
         "task.timeout",
         f"{spec.uses} took longer than its timeout of {spec.timeout_s:g} s and was stopped",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from spatialrun.slots import COHORT
 from spatialrun.store.runs import Run
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class _Row:
             return False
         if self.sample == other.sample:
             return self.parameters != other.parameters
-        return not self.measured
+        return self.sample == COHORT and not self.measured
 
 
 def has_sweep(run: Run) -> bool:
@@ -72,10 +73,10 @@ def sweep(run: Run) -> pd.DataFrame | None:
             heir.measured = row.measured | heir.measured
         if not heirs:
             kept.append(row)
-    parameters = _titles(place for row in kept for place in row.parameters)
-    measured = _titles((place for row in kept for place in row.measured), [*parameters.values(), "sample"])
+    varied = _titles(place for row in kept for place in row.parameters)
+    measured = _titles((place for row in kept for place in row.measured), [*varied.values(), "sample"])
     rowwise = [
-        {title: _cell(row.parameters.get(place)) for place, title in parameters.items()}
+        {title: _cell(row.parameters.get(place)) for place, title in varied.items()}
         | {"sample": row.sample}
         | {title: row.measured.get(place) for place, title in measured.items()}
         for row in kept

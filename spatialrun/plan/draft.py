@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from spatialrun.errors import DataError, RecipeError, SpatialrunError
-from spatialrun.plan.inputs import input_path
+from spatialrun.plan.inputs import input_path, listings
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.recipe.model import Recipe, StepEntry
 from spatialrun.recipe.names import is_within_group
@@ -22,9 +22,10 @@ Sites = Mapping[str, Site]
 def known_sites(recipe: Recipe, problems: Problems) -> dict[str, Site]:
     """Return what is known of every sample; leave out those whose input cannot be, and note why."""
     sites = {}
+    listed = listings(recipe)
     for sample in recipe.samples.values():
         try:
-            sites[sample.name] = Site(path=input_path(sample, recipe), base=recipe.base)
+            sites[sample.name] = Site(path=input_path(sample, recipe, listed), base=recipe.base)
         except SpatialrunError as error:
             problems.include(error.at(sample=sample.name))
     return sites

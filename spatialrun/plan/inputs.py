@@ -8,12 +8,17 @@ from pathlib import Path
 
 from spatialrun.recipe.model import Recipe, SampleEntry
 from spatialrun.recipe.paths import is_url
-from spatialrun.store.mirror import mirror
+from spatialrun.store.mirror import Listings, mirror
 
 _SPACE_RANGER = re.compile(r"(outs/)?(spatial/[^/]+|(filtered|raw)_feature_bc_matrix(\.h5|/[^/]+))")
 
 
-def input_path(sample: SampleEntry, recipe: Recipe) -> Path | None:
+def listings(recipe: Recipe) -> Listings:
+    """Return the listings of all inputs of a recipe that are in buckets."""
+    return Listings(sample.path for sample in recipe.samples.values() if sample.path and is_url(sample.path))
+
+
+def input_path(sample: SampleEntry, recipe: Recipe, listings: Listings) -> Path | None:
     """Return a sample's path on this machine, bringing it here first where it is a URL.
 
     Raises
@@ -25,7 +30,7 @@ def input_path(sample: SampleEntry, recipe: Recipe) -> Path | None:
         return sample.resolve(recipe.base)
     steps = [entry for entry in recipe.steps if sample.name in entry.samples]
     raw = any(getattr(entry.params, "matrix", None) == "raw" for entry in steps)
-    return mirror(sample.path, lambda names: needed(names, raw=raw)) if steps else None
+    return mirror(sample.path, lambda names: needed(names, raw=raw), listings) if steps else None
 
 
 def needed(names: Iterable[str], *, raw: bool) -> list[str]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8
 """How many files are moved at the same time."""
+PAGE = 1000
+"""How many files a server lists at a time."""
 FEW = 3
 """From how many attempts on it is cheaper to list them all."""
 
@@ -141,12 +143,23 @@ class RemoteBackend:
             path, modified = facts["path"], facts["last_modified"].timestamp()
             yield FileFacts(path, int(facts["size"]), modified, path)
 
-    def facts(self, path: str) -> dict[str, Facts]:
-        """Return what tells the versions of a file, or of every file of a folder, apart; by path."""
+    def facts(self, path: str, pages: int | None = None) -> dict[str, Facts]:
+        """Return what tells the versions of a file, or of every file of a folder, apart; by path.
+
+        With ``pages``, nothing where it takes more requests than these to list the folder.
+        """
         import obstore
 
-        found: Any = self._requests.run(lambda: obstore.list(self._bucket, prefix=path).collect())
-        if not found:
+        def request() -> list[Any]:
+            found: list[Any] = []
+            for number, page in enumerate(obstore.list(self._bucket, prefix=path or None, chunk_size=PAGE)):
+                if pages is not None and number >= pages:
+                    return []
+                found += page
+            return found
+
+        found = self._requests.run(request)
+        if not found and path:
             with suppress(FileNotFoundError):
                 found = [self._requests.run(lambda: obstore.head(self._bucket, path))]
         return {

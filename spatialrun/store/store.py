@@ -92,12 +92,12 @@ def create_store(url: str | Path) -> Store:
         As :func:`open_store`; ``store.not-a-store`` too where the folder holds something else.
     """
     backend = _backend(url)
-    # Listed before the header is looked for: whoever makes the store at the same time writes the header first.
-    # Names with a dot are left out: half-written headers, and what file managers leave behind.
-    others = [name for name in backend.list("") if not name.startswith(".")]
     header = backend.get(_HEADER)
     if header is None:
-        if others:
+        # Names with a dot are left out: half-written headers, and what file managers leave behind.
+        others = [name for name in backend.list("") if not name.startswith(".")]
+        # Looked for once more: whoever makes the store at the same time writes the header first.
+        if others and backend.get(_HEADER) is None:
             raise StoreError(
                 "store.not-a-store",
                 "the folder holds files, but no store",

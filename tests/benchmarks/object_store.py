@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ from server import Server, Trouble  # noqa: E402
 from spatialrun.methods.simulate import simulate_visium  # noqa: E402
 from spatialrun.readers import simulated  # noqa: E402
 from spatialrun.store.elements import StoredElement  # noqa: E402
+from spatialrun.store.remote import RemoteBackend  # noqa: E402
 from spatialrun.store.store import Store, create_store, open_store  # noqa: E402
 
 TEN_STEPS = "  - {id: read, uses: read.visium, with: {min_spots: 1}}\n" + "".join(
@@ -68,7 +70,7 @@ class Bench:
 class S3Lab(Lab):
     """A recipe whose store is in a bucket."""
 
-    def __init__(self, root: Path, samples: dict[str, Path], steps: str, *, url: str) -> None:
+    def __init__(self, root: Path, samples: dict[str, Path | str], steps: str, *, url: str) -> None:
         super().__init__(root, samples, steps)
         self.url = url
 
@@ -80,6 +82,14 @@ class S3Lab(Lab):
 def section(root: Path, seed: int, n_spots: int, n_genes: int) -> Path:
     size = {"n_spots": n_spots, "n_genes": n_genes, "n_domains": 2, "n_svg": 4, "mean_counts": 500}
     return simulated.write(simulate_visium(**size, image_size=50, seed=seed), root / f"section-{seed}")
+
+
+def upload(url: str, outs: Path) -> str:
+    """Put a Space Ranger folder into the bucket and return its URL."""
+    backend = RemoteBackend(url)
+    shutil.copytree(outs, backend.folder("outs"), dirs_exist_ok=True)
+    backend.publish("outs")
+    return f"{url}/outs"
 
 
 def recipes(bench: Bench, root: Path, samples: int) -> None:
@@ -96,6 +106,18 @@ def recipes(bench: Bench, root: Path, samples: int) -> None:
     bench.latency = latency
     bench.measure(f"{10 * samples} tasks, nothing to do", wide.apply)
     bench.measure(f"{10 * samples} tasks, plan", wide.plan)
+    many = {
+        f"{name}-{half}": upload(f"{bench.url}/data/{name}-{half}", many[name])
+        for name in many
+        for half in "ab"
+    }
+    five = "".join(TEN_STEPS.splitlines(keepends=True)[:5])
+    inputs = S3Lab(root / "inputs", many, five, url=f"{bench.url}/inputs")
+    latency, bench.latency = bench.latency, 0.0
+    bench.measure(f"{5 * len(many)} tasks, samples in the bucket, first run (likewise)", inputs.apply)
+    bench.latency = latency
+    bench.measure(f"{5 * len(many)} tasks, samples in the bucket, nothing to do", inputs.apply)
+    bench.measure(f"{5 * len(many)} tasks, samples in the bucket, plan", inputs.plan)
 
 
 def columns(bench: Bench) -> None:
@@ -151,6 +173,7 @@ def main() -> None:
     steps_of_tests.register()
     bench = Bench(options.latency)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["SPATIALRUN_CACHE"] = f"{folder}/cache"
         recipes(bench, Path(folder), options.samples)
         columns(bench)
         faults(bench, Path(folder), options.seeds)

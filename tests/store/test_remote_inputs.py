@@ -7,9 +7,9 @@ import shutil
 import pytest
 from lab import Lab, digests
 
-from spatialrun.errors import RecipeErrors
+from spatialrun.errors import RecipeErrors, StoreError
 from spatialrun.plan.inputs import needed
-from spatialrun.store.mirror import mirror
+from spatialrun.store.mirror import Listings, mirror
 from spatialrun.store.remote import RemoteBackend
 from spatialrun.store.store import open_store
 
@@ -59,6 +59,50 @@ def test_a_changed_file_makes_another_mirror(uploaded, cache):
     assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
     assert first.name == second.name == "file.h5ad"
     assert sorted(cache.iterdir()) == sorted([first.parent, second.parent])
+
+
+def test_samples_that_lie_together_are_listed_together(server, uploaded, monkeypatch):
+    names = ["b/outs", "c/outs", "d/deep/outs", "e.h5ad"]
+    for name in names:
+        path = name if name.endswith(".h5ad") else f"{name}/spatial/x.png"
+        uploaded.put(path, name.encode())
+    urls = [f"{uploaded.url}/{name}" for name in ["a/outs", *names]]
+    alone = {url: Listings([url]).files(url) for url in urls}
+    listings = Listings([*urls, f"{uploaded.url}/missing"])
+    with server.counted() as requests:
+        together = {url: listings.files(url) for url in urls}
+    assert len(requests) == 1
+    assert together == alone
+    assert listings.files(f"{uploaded.url}/missing") == {}
+
+
+def test_a_folder_that_holds_much_else_is_not_listed_for_a_few_samples(server, uploaded, monkeypatch):
+    monkeypatch.setattr("spatialrun.store.remote.PAGE", 2)
+    for number in range(30):
+        uploaded.put(f"other/{number}", b"")
+    urls = [f"{uploaded.url}/{name}" for name in ("b", "c", "d")]
+    for number, url in enumerate(urls):
+        uploaded.put(f"{url[-1]}/spatial/x.png", str(number).encode())
+    listings = Listings(urls)
+    with server.counted() as requests:
+        found = [listings.files(url) for url in urls]
+    assert [list(files) for files in found] == [["spatial/x.png"]] * 3
+    assert len(requests) <= 3 + 1 + 3, requests
+
+
+def test_samples_whose_folder_may_not_be_listed_are_listed_one_by_one(server, uploaded, monkeypatch):
+    for name in "bcd":
+        uploaded.put(f"{name}/spatial/x.png", b"")
+    true = RemoteBackend.facts
+
+    def facts(backend, path, pages=None):
+        if not path:
+            raise StoreError("store.permission", "no")
+        return true(backend, path, pages)
+
+    monkeypatch.setattr(RemoteBackend, "facts", facts)
+    listings = Listings(urls := [f"{uploaded.url}/{name}" for name in "bcd"])
+    assert [list(listings.files(url)) for url in urls] == [["spatial/x.png"]] * 3
 
 
 @pytest.mark.parametrize("name", ["a/missing", "missing.h5ad"])

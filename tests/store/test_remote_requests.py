@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import scipy.sparse as sp
 from lab import Lab
@@ -9,6 +11,7 @@ from lab import Lab
 from spatialrun.methods.simulate import simulate_visium
 from spatialrun.readers import simulated
 from spatialrun.store.actions import ActionRecord
+from spatialrun.store.remote import RemoteBackend
 from spatialrun.store.store import create_store, open_store
 
 TEN_STEPS = "  - {id: read, uses: read.visium, with: {min_spots: 1}}\n" + "".join(
@@ -42,6 +45,29 @@ def test_nothing_to_do_for_a_hundred_tasks_takes_few_requests(server, bucket, co
     first = lab.apply()
     assert first.errors == ()
     assert len(first.run.tasks) == 100
+    with server.counted() as requests:
+        assert not lab.apply().changed
+    assert len(requests) <= 15, requests
+    with server.counted() as requests:
+        assert lab.plan().count("cached") == 100
+    assert len(requests) <= 15, requests
+
+
+def test_nothing_to_do_for_samples_in_a_bucket_takes_few_requests(
+    server, bucket, cohort, own_steps, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SPATIALRUN_CACHE", str(tmp_path / "cache"))
+    samples = {}
+    inputs = RemoteBackend(f"{bucket}/cohort")
+    for number, (name, outs) in enumerate(list(cohort.items()) * 2):
+        sample = f"{name}-{number}"
+        shutil.copytree(outs, inputs.folder(f"{sample}/outs"), dirs_exist_ok=True)
+        inputs.publish(f"{sample}/outs")
+        samples[sample] = f"{inputs.url}/{sample}/outs"
+    five = "".join(TEN_STEPS.splitlines(keepends=True)[:5])
+    lab = S3Lab(tmp_path / "lab", samples, five)
+    lab.url = f"{bucket}/store"
+    assert len(lab.apply().run.tasks) == 100
     with server.counted() as requests:
         assert not lab.apply().changed
     assert len(requests) <= 15, requests

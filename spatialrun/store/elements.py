@@ -136,7 +136,7 @@ def read(node: zarr.Group | zarr.Array, kind: str) -> Value:
         return np.asarray(node[...])
     import anndata
 
-    return _plain_strings(anndata.io.read_elem(node))
+    return _plain(anndata.io.read_elem(node))
 
 
 class StoredElement:
@@ -296,12 +296,16 @@ def _writable(value: Value) -> Value:
     return value
 
 
-def _plain_strings(value: Value) -> Value:
-    """Turn arrays of zarr's string type, which few libraries know, into arrays of Python strings."""
+def _plain(value: Value) -> Value:
+    """Turn arrays of zarr's string type, which few libraries know, into arrays of Python strings.
+
+    The names of a mapping are sorted: a folder gives them in an order of its own, and files that are made of the
+    mapping would show it.
+    """
     import numpy as np
 
     if isinstance(value, dict):
-        return {key: _plain_strings(item) for key, item in value.items()}
+        return {key: _plain(value[key]) for key in sorted(value)}
     if isinstance(value, np.ndarray) and value.dtype.kind == "T":
         return value.astype(object)
     return value

@@ -187,3 +187,11 @@ def test_large_arrays_are_a_few_files(store, written):
 def test_other_values_are_refused(store, value):
     with pytest.raises(TypeError):
         store.attempt().write("x", value)
+
+
+def test_the_names_of_a_mapping_come_in_their_order_whatever_the_folder_gives(store, written):
+    names = [f"name{number * 37 % 100:02d}" for number in range(100)]
+    ref = written(dict.fromkeys(names, 1) | {"inner": dict.fromkeys(names, "text")})
+    found = store.element(ref).read()
+    assert list(found) == sorted(found)
+    assert list(found["inner"]) == sorted(names)

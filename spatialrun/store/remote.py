@@ -252,7 +252,7 @@ class RemoteBackend:
             try:
                 honoured = self._put_if(path, b"1", "create")
                 honoured = honoured and not self._put_if(path, b"2", "create")
-                honoured = honoured and not self._put_if(path, b"3", {"e_tag": '"of another content"'})
+                honoured = honoured and self._refuses_the_outdated(path)
             except (NotSupportedError, StoreError) as error:
                 if isinstance(error, StoreError) and "it answers 501" not in error.what:
                     raise
@@ -318,6 +318,12 @@ class RemoteBackend:
         except (AlreadyExistsError, PreconditionError):
             return tries > 1 and self.get(path) == content
         return True
+
+    def _refuses_the_outdated(self, path: str) -> bool:
+        """Whether a file cannot be replaced on the condition that it is one which has been replaced already."""
+        found = self._get(path)
+        self.put(path, b"3")
+        return found is not None and not self._put_if(path, b"4", found[1])
 
     def _bring(self, path: str, target: Path) -> None:
         """Download a file, piece by piece."""

@@ -1,10 +1,12 @@
 """What does a bucket cost? Requests and seconds on S3, with 30 ms to every answer, with and without faults.
 
     python tests/benchmarks/object_store.py [--latency 0.03] [--seeds 3] [--samples 10]
+    python tests/benchmarks/object_store.py --quickstart 20
 
 prints, for a server in this process: the first run of a small recipe; a run and a plan of a recipe of ten steps
 that find nothing to do; gene blocks of a large matrix, by zarr alone and read ahead; and the small recipe with
-faults at 15% of the requests, whose results are compared with those of a local store.
+faults at 15% of the requests, whose results are compared with those of a local store. With ``--quickstart``: that
+recipe in full, with latency and faults, as often as asked, and nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "store")]
 import steps_of_tests  # noqa: E402
 from lab import Lab, digests  # noqa: E402
 from server import Server, Trouble  # noqa: E402
+from shipped import apply_shipped  # noqa: E402
 
 from spatialrun.methods.simulate import simulate_visium  # noqa: E402
 from spatialrun.readers import simulated  # noqa: E402
@@ -161,6 +165,19 @@ def faults(bench: Bench, root: Path, seeds: int) -> None:
     print(f"{seeds} runs with faults, all results as on a local store; faults: {dict(bench.server.spoilt)}")
 
 
+def quickstart(bench: Bench, root: Path, seeds: range) -> None:
+    """The quickstart with faults and latency at 15% of the requests: are its results those of a local store?"""
+    local = digests(apply_shipped("quickstart.yaml", root / "local"))
+    for seed in seeds:
+        place = f"store={bench.url}/quickstart-{seed}"
+        act = partial(apply_shipped, "quickstart.yaml", root / f"quickstart-{seed}", place)
+        run = bench.measure(f"quickstart, faults at 15%, seed {seed}", act, faults=0.15, seed=seed)
+        assert digests(run) == local
+    print(
+        f"{len(seeds)} quickstarts with faults, all results as on a local store; {dict(bench.server.spoilt)}"
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -168,15 +185,19 @@ def main() -> None:
     )
     parser.add_argument("--latency", type=float, default=0.03, help="seconds to every answer")
     parser.add_argument("--seeds", type=int, default=3, help="runs with faults")
+    parser.add_argument("--quickstart", type=int, default=0, help="runs of the quickstart with faults")
     parser.add_argument("--samples", type=int, default=10, help="of the recipe of ten steps")
     options = parser.parse_args()
     steps_of_tests.register()
     bench = Bench(options.latency)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SPATIALRUN_CACHE"] = f"{folder}/cache"
-        recipes(bench, Path(folder), options.samples)
-        columns(bench)
-        faults(bench, Path(folder), options.seeds)
+        if options.quickstart:
+            quickstart(bench, Path(folder), range(options.quickstart))
+        else:
+            recipes(bench, Path(folder), options.samples)
+            columns(bench)
+            faults(bench, Path(folder), options.seeds)
     bench.server.stop()
 
 

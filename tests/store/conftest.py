@@ -61,3 +61,21 @@ def container(azurite, monkeypatch):
     for name, value in azurite.environment.items():
         monkeypatch.setenv(name, value)
     return azurite.container(f"container-{next(_NUMBERS)}")
+
+
+@pytest.fixture(scope="session")
+def google_server(tmp_path_factory):
+    """The one server of the session that speaks as Google Cloud Storage does."""
+    from google_storage import Google
+
+    server = Google(tmp_path_factory.mktemp("google"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def google(google_server, monkeypatch):
+    """The URL of a new bucket of Google Cloud Storage."""
+    for name, value in google_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"gs://bucket-{next(_NUMBERS)}"

@@ -99,7 +99,7 @@ class Server:
         self.conditional = True
         self._moto = create_backend_app("s3")
         self._turn, self._drawing = threading.Lock(), threading.Lock()
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -190,7 +190,7 @@ def _broken_off(body: bytes, connection: socket.socket) -> Iterator[bytes]:
     raise ConnectionResetError
 
 
-class _Quiet(WSGIRequestHandler):
+class Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"  # connections are kept
 
     def log(self, *what: Any) -> None:

@@ -1,4 +1,4 @@
-"""What every backend must do, asked of a folder, of memory, of S3 and of Azure alike."""
+"""What every backend must do, asked of a folder, of memory, of S3, of Google Cloud Storage and of Azure alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spatialrun.store.digests import folder_digest, value_digest
 from spatialrun.store.store import create_store, open_store
 from spatialrun.values import FileBytes
 
-PLACES = ["local", "memory", "s3", pytest.param("azure", marks=pytest.mark.slow)]
+PLACES = ["local", "memory", "s3", "google", pytest.param("azure", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=PLACES)
@@ -26,6 +26,8 @@ def store(request, tmp_path):
             return create_store(tmp_path / "store")
         case "memory":
             return create_store(f"memory://{tmp_path.name}")
+        case "google":
+            return create_store(f"{request.getfixturevalue('google')}/a folder/store")
         case "azure":
             return create_store(f"{request.getfixturevalue('container')}/a folder/store")
     return create_store(f"{request.getfixturevalue('bucket')}/a folder/store")

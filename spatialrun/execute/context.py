@@ -12,6 +12,7 @@ from pathlib import Path
 from spatialrun.errors import TaskError
 from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.spec import TaskSpec
+from spatialrun.methods.checkpoint import UNSAVED, Checkpoint
 from spatialrun.store.attempts import Attempt
 from spatialrun.store.elements import StoredElement
 
@@ -45,6 +46,7 @@ class TaskContext:
     """A step's line to the engine: :class:`spatialrun.steps.contract.Context`."""
 
     def __init__(self, spec: TaskSpec, listener: Listener) -> None:
+        self.checkpoint: Checkpoint = UNSAVED
         self._spec = spec
         self._listener = listener
         self._last_progress = 0.0

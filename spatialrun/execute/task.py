@@ -11,6 +11,7 @@ from typing import Any
 
 from spatialrun.errors import SpatialrunError, TaskError
 from spatialrun.execute.causes import cause
+from spatialrun.execute.checkpoint import StoredCheckpoint
 from spatialrun.execute.context import StoredInputs, TaskContext
 from spatialrun.execute.events import Listener
 from spatialrun.execute.memory import Peak
@@ -115,6 +116,7 @@ class Runner:
                 elements = elements | {BLOCKS + name: element for name, element in blocks.items()}
             prepared = StoredInputs(elements)
         attempt = self.context.attempt = self.store.attempt(self.spec.run)
+        checkpoint = self.context.checkpoint = StoredCheckpoint(self.store.partial(self.spec.key))
         try:
             if isinstance(self.step, StagedStep):
                 outputs = self.step.combine(prepared, self.inputs, self.params, self.context)
@@ -139,6 +141,7 @@ class Runner:
         except BaseException:
             attempt.discard()
             raise
+        checkpoint.discard()
         for key in self.spec.stage_keys.values():
             self.store.partial(key).discard()
         return {port: ref.to_json() for port, ref in standing.outputs.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,12 @@ class Domains:
     refined
         (N,) int32: the same domains after a vote among neighbours; ``domain`` where no shape was asked for.
     embedding
-        (N, C) float64: what the model clustered.
+        (N, C): what the model clustered.
     """
 
     domain: Labels
     refined: Labels
-    embedding: NDArray[np.float64]
+    embedding: NDArray[np.floating[Any]]
 
 
 def by_size(labels: NDArray[np.integer]) -> Labels:

@@ -15,6 +15,7 @@ STEPS = {
     "annotate.var": "spatialrun.steps.annotate:AnnotateVar",
     "cluster.leiden": "spatialrun.steps.cluster:ClusterLeiden",
     "compare.labels": "spatialrun.steps.compare:CompareLabels",
+    "domains.deepst": "spatialrun.steps.deepst:DomainsDeepst",
     "domains.multispati": "spatialrun.steps.domains:DomainsMultispati",
     "domains.spagcn": "spatialrun.steps.domains:DomainsSpagcn",
     "embed.neighbors": "spatialrun.steps.embed:EmbedNeighbors",

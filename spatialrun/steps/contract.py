@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     import numpy as np
     from scipy.sparse import csc_matrix
 
+    from spatialrun.methods.checkpoint import Checkpoint
+
 Outputs = Mapping[str, Value]
 """Port name to value."""
 
@@ -207,6 +209,10 @@ class Context(Protocol):
         """The device that it computes on, as torch names it: ``cpu``; of a step whose resource is ``gpu`` it may
         be ``cuda`` or ``mps``.
         """
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where a long ``run`` or ``combine`` saves its state: a task that was killed goes on from there."""
 
     def log(self, message: str) -> None:
         """Add a line to the task's log."""

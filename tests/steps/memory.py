@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from spatialrun.methods.checkpoint import UNSAVED, Checkpoint
 from spatialrun.slots import COHORT, group_of
 from spatialrun.steps.contract import (
     CohortStep,
@@ -66,6 +67,7 @@ class MemoryContext:
     destination: str = "export"
     threads: int = 1
     device: str = "cpu"
+    checkpoint: Checkpoint = UNSAVED
     logs: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     measured: dict[str, float] = field(default_factory=dict)

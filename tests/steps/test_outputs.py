@@ -29,6 +29,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "annotate.var": (None, {"table": "files/genes.csv"}),
     "cluster.leiden": (None, {"resolution": 0.5}),
     "compare.labels": (None, {"labels": "layer", "annotation": "expert"}),
+    "domains.deepst": (None, {"pca_n_comps": 12, "n_domains": 3, "pre_epochs": 3, "epochs": 0, "knn_k": 6}),
     "domains.multispati": (None, {"n_clusters": 3, "n_pcs": 12, "n_components": 6}),
     "domains.spagcn": (None, {"layer": "counts", "n_clusters": 3, "num_pcs": 12, "histology": True}),
     "embed.neighbors": (None, {"use_rep": "spatial", "n_neighbors": 5}),

@@ -1,0 +1,48 @@
+"""What DeepST's training is asked for; torch is not needed to say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+ConvType = Literal[
+    "GATConv",
+    "GCNConv",
+    "SAGEConv",
+    "GraphConv",
+    "GatedGraphConv",
+    "ResGatedGraphConv",
+    "TransformerConv",
+    "TAGConv",
+    "ARMAConv",
+    "SGConv",
+    "MFConv",
+    "RGCNConv",
+    "FeaStConv",
+    "LEConv",
+    "ClusterGCNConv",
+]
+"""The graph convolutions that DeepST names."""
+CONV_TYPES: tuple[str, ...] = get_args(ConvType)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Of the parts of the loss. The published class has 10, 0.1 and 100 as defaults, and is called with 1."""
+
+    mse: float = 1.0
+    bce_kld: float = 1.0
+    kl: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long, towards what, and from which random numbers."""
+
+    pre_epochs: int = 200
+    epochs: int = 200
+    conv_type: ConvType = "GATConv"
+    weights: Weights = field(default_factory=Weights)
+    adversary_weight: float = 1.0
+    """Of the loss that tells samples apart, where there are several."""
+    seed: int = 0

@@ -1,0 +1,208 @@
+"""Spatial domains by DeepST."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from spatialrun.methods.deepst.schedule import ConvType
+from spatialrun.steps.contract import (
+    Context,
+    Inputs,
+    Outputs,
+    Parameters,
+    Read,
+    Shape,
+    Site,
+    StagedStep,
+    parameter,
+)
+from spatialrun.steps.domains import categories
+
+if TYPE_CHECKING:
+    from spatialrun.methods import deepst
+
+LIBRARIES = 600_000_000
+"""Memory of torch, torch_geometric, umap and scikit-learn once they are imported."""
+DENSE_BLOCKS = 150_000_000
+"""Blocks of spots that principal components are computed in, and their products."""
+
+
+class LossWeights(Parameters):
+    """Weights of the parts of the loss."""
+
+    mse: float = parameter(1.0, "Of the reconstruction of the components.", ge=0)
+    bce_kld: float = parameter(1.0, "Of the graph's reconstruction and the code's divergence.", ge=0)
+    kl: float = parameter(1.0, "Of the sharpening of clusters.", ge=0)
+
+
+class DeepstParams(Parameters):
+    """What ``domains.deepst`` and ``integrate.deepst`` share."""
+
+    layer: str = parameter("counts", "Layer of raw counts.")
+    spatial_key: str = parameter("spatial", "Array of obsm with the spots' places.")
+    use_image: bool = parameter(
+        False, "Whether neighbours must look alike in the tissue image to lend expression."
+    )
+    image_features: str = parameter(
+        "image.texture", "Array of obsm with features of the image (embed.image), where `use_image` is set."
+    )
+    pca_n_comps: int = parameter(200, "Principal components that are learnt from.", unit="components", ge=2)
+    spatial_k: int = parameter(
+        30, "Nearest spots among which those with like expression are looked for.", unit="spots", ge=1
+    )
+    neighbour_k: int = parameter(
+        4, "Ranks by likeness that are looked at; neighbour_k - 1 spots lend expression.", unit="spots", ge=2
+    )
+    keep_nearest: bool = parameter(
+        False, "Whether the spot most alike lends expression too; the published code skips it."
+    )
+    adjacent_weight: float = parameter(0.3, "Weight of the expression lent by neighbours.", ge=0)
+    target_sum: float = parameter(1.0, "Counts of a spot before the logarithm.", unit="counts", gt=0)
+    clip: float | None = parameter(None, "Largest absolute z-score; null for none.", gt=0)
+    n_domains: int = parameter(
+        7, "How many domains; exactly as many are found.", unit="domains", late=True, ge=2
+    )
+    priori: bool = parameter(
+        True,
+        "Whether there are `n_domains`; otherwise as many as stand apart best (Calinski and Harabasz' score).",
+        late=True,
+    )
+    knn_k: int = parameter(
+        12, "Neighbours of a spot in the graph that is learnt.", unit="spots", late=True, ge=1
+    )
+    pre_epochs: int = parameter(200, "Epochs before there are clusters.", unit="epochs", late=True, ge=1)
+    epochs: int = parameter(200, "Most epochs with clusters.", unit="epochs", late=True, ge=0)
+    conv_type: ConvType = parameter("GATConv", "Graph convolution.", late=True)
+    loss_weights: LossWeights = parameter(
+        LossWeights(), "Weights of the parts of the loss; the published class has 10, 0.1 and 100.", late=True
+    )
+    shape: Literal["hexagon", "square", "none"] = parameter(
+        "hexagon",
+        "The array, whose 6 or 4 nearest spots vote on each spot; none refines nothing.",
+        late=True,
+    )
+    smooth: bool = parameter(
+        True,
+        "Whether the embedding is averaged over those spots before it is partitioned; the published one is not.",
+        late=True,
+    )
+    seed: int = parameter(0, "Seed of weights, noise and Leiden.", late=True, ge=0)
+
+    def augmentation(self) -> deepst.Augmentation:
+        """As the method takes it."""
+        from spatialrun.methods import deepst
+
+        return deepst.Augmentation(
+            pca_n_comps=self.pca_n_comps,
+            spatial_k=self.spatial_k,
+            neighbour_k=self.neighbour_k,
+            keep_nearest=self.keep_nearest,
+            adjacent_weight=self.adjacent_weight,
+            target_sum=self.target_sum,
+            clip=self.clip,
+        )
+
+    def partitioning(self) -> deepst.Partitioning:
+        """As the method takes it."""
+        from spatialrun.methods import deepst
+
+        return deepst.Partitioning(
+            n_domains=self.n_domains,
+            priori=self.priori,
+            knn_k=self.knn_k,
+            shape=self.shape,
+            smooth=self.smooth,
+        )
+
+    def schedule(self) -> deepst.Schedule:
+        """As the method takes it."""
+        from spatialrun.methods import deepst
+
+        weights = deepst.Weights(
+            mse=self.loss_weights.mse, bce_kld=self.loss_weights.bce_kld, kl=self.loss_weights.kl
+        )
+        return deepst.Schedule(
+            pre_epochs=self.pre_epochs,
+            epochs=self.epochs,
+            conv_type=self.conv_type,
+            weights=weights,
+            seed=self.seed,
+        )
+
+    def image(self) -> list[Read]:
+        """The features that are looked at, as a read; none without the image."""
+        return [Read("features", f"obsm/{self.image_features}")] if self.use_image else []
+
+    def memory(self, shape: Shape) -> int:
+        """Counts with those of four neighbours, twice; components, the network's state, edges."""
+        lent = 8 * min(shape.nnz * self.neighbour_k, shape.n_obs * shape.n_vars)
+        learnt = 4 * shape.n_obs * (8 * self.pca_n_comps + 1500) + 80 * shape.n_obs * self.knn_k
+        loadings = 100 * shape.n_vars * self.pca_n_comps
+        return LIBRARIES + DENSE_BLOCKS + 20 * shape.nnz + 3 * lent + learnt + loadings
+
+
+class DomainsDeepstParams(DeepstParams):
+    key_added: str = parameter(
+        "deepst", "Beginning of the columns' names, and the embedding's.", output_name=True
+    )
+
+
+class DomainsDeepst(StagedStep):
+    """Find domains by a graph autoencoder of expression that like neighbours lend each other (DeepST).
+
+    Domains are numbered by size, 0 the largest; there are exactly ``n_domains``, refined ones too, unless
+    ``priori`` is false. Training is saved every few seconds: when it is killed, the next run goes on from there.
+    Runs on the first GPU, or on the CPU.
+    """
+
+    name = "domains.deepst"
+    resource = "gpu"
+    determinism = "seeded"
+    distributions = ("igraph", "scikit-learn", "torch", "torch_geometric", "umap-learn")
+    Params = DomainsDeepstParams
+    cite = "Xu et al. 2022, doi 10.1093/nar/gkac901"
+    READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}"}
+    WRITES = {
+        "domain": "obs/{key_added}.domain",
+        "refined": "obs/{key_added}.refined",
+        "embedding": "obsm/{key_added}.embedding",
+    }
+
+    def reads(self, params: DomainsDeepstParams, site: Site) -> Sequence[Read]:
+        return [*super().reads(params, site), *params.image()]
+
+    def memory(self, shape: Shape, params: DomainsDeepstParams) -> int:
+        return params.memory(shape)
+
+    def setup(self, inputs: Inputs, params: DomainsDeepstParams, context: Context) -> Outputs:
+        from spatialrun.methods import deepst
+
+        found = deepst.components(
+            [inputs["counts"].read()],
+            [inputs["spatial"].read()],
+            params.augmentation(),
+            features=inputs["features"].read() if params.use_image else None,
+        )
+        return {"components": found}
+
+    def combine(
+        self, setup: Inputs, inputs: Inputs, params: DomainsDeepstParams, context: Context
+    ) -> Outputs:
+        from spatialrun.methods import deepst
+
+        (found,) = deepst.domains(
+            setup["components"].read(),
+            [inputs["spatial"].read()],
+            params.partitioning(),
+            params.schedule(),
+            device=context.device,
+            checkpoint=context.checkpoint,
+            report=context,
+        )
+        n_found = int(found.domain.max()) + 1
+        return {
+            "domain": categories(found.domain, n_found),
+            "refined": categories(found.refined, n_found),
+            "embedding": found.embedding,
+        }

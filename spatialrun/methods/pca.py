@@ -52,7 +52,7 @@ def principal_components(
     Parameters
     ----------
     X
-        (N, G) ``scipy.sparse`` matrix, CSR (spots are taken in blocks).
+        (N, G) ``scipy.sparse`` matrix, CSR or CSC; only what loadings are fitted to is copied.
     n_components
         C, below N and G.
     fitted_on
@@ -75,9 +75,10 @@ def principal_components(
 
     _check_size(X.shape, n_components)
     with threadpool_limits(1, "blas"):
-        fitted = _rows(X, fitted_on, rng)
+        fitted = _rows(X, fitted_on, rng).tocsr()  # spots are taken in blocks
         mean = np.asarray(fitted.mean(axis=0, dtype=np.float64)).ravel()
         loadings, variances = _leading(fitted, mean, n_components)
+        del fitted
         single = loadings.astype(X.dtype)
         scores = (X @ single).astype(np.float64) - mean @ loadings
     return Components(scores, loadings, variances)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,23 +12,31 @@ from spatialrun.errors import DataError
 from spatialrun.methods.variable import rank, vst
 
 if TYPE_CHECKING:
-    from scipy.sparse import csc_matrix, csr_matrix
+    from scipy.sparse import csc_matrix
+
+Columns = NDArray[np.intp]
 
 DEPTH = 1e4
 """Counts of a spot after normalisation."""
 CLIP = 10.0
 """Largest absolute z-score."""
+NONZEROS = 4_000_000
+"""Counts that are standardised together."""
 TREND_SPOTS = 50_000
 """Most spots of a sample that the trend of variance on mean is fitted to."""
 
 
-def variable_genes(counts: Sequence[Any], n_genes: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def variable_genes(
+    counts: Sequence[Any], columns: Sequence[Columns], n_genes: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
     """Mark the genes that vary most: by mean rank over samples.
 
     Parameters
     ----------
     counts
-        (N_s, G) CSC of each sample, raw, on the same genes.
+        (N_s, G_s) CSC of each sample, raw.
+    columns
+        (G,) columns of the same G genes in each sample.
     n_genes
         How many; all where there are fewer.
     rng
@@ -38,9 +46,12 @@ def variable_genes(counts: Sequence[Any], n_genes: int, rng: np.random.Generator
     -------
     (G,) bool.
     """
-    if n_genes >= counts[0].shape[1]:
-        return np.ones(counts[0].shape[1], dtype=bool)
-    ranks = [rank(vst(_some_spots(sample, rng)).variances_norm) for sample in counts]
+    if n_genes >= len(columns[0]):
+        return np.ones(len(columns[0]), dtype=bool)
+    ranks = [
+        rank(vst(_some_spots(own, rng)[:, on]).variances_norm)
+        for own, on in zip(counts, columns, strict=True)
+    ]
     chosen: NDArray[np.bool_] = rank(-np.mean(ranks, axis=0)) <= n_genes
     return chosen
 
@@ -52,28 +63,78 @@ def _some_spots(counts: csc_matrix, rng: np.random.Generator) -> csc_matrix:
     return counts[np.sort(rng.choice(n_spots, TREND_SPOTS, replace=False))]
 
 
-def lognorm(counts: csc_matrix, columns: NDArray[np.intp]) -> csc_matrix:
-    """log1p of some genes at 10,000 counts a spot; depth is counted over all genes: (N, columns) float32."""
-    from scipy.sparse import csc_matrix
-
+def factors(counts: csc_matrix) -> NDArray[np.float64]:
+    """What brings each spot to 10,000 counts, (N,); 0 for spots without any."""
     # Without any counts bincount forgets that weights are floats.
     depth = np.bincount(counts.indices, counts.data, counts.shape[0]).astype(np.float64)
-    factor = np.divide(DEPTH, depth, out=np.zeros_like(depth), where=depth > 0)
+    return np.divide(DEPTH, depth, out=np.zeros_like(depth), where=depth > 0)
+
+
+def lognorm(counts: csc_matrix, factor: NDArray[np.float64], columns: Columns) -> csc_matrix:
+    """log1p of some genes at the depth that `factors` (N,) give: (N, columns) float32."""
+    from scipy.sparse import csc_matrix
+
     chosen = counts[:, columns]
     data = np.log1p(chosen.data * factor[chosen.indices]).astype(np.float32)
     return csc_matrix((data, chosen.indices, chosen.indptr), shape=chosen.shape)
 
 
-def standardised(lognorms: Sequence[csc_matrix]) -> csr_matrix:
-    """z-scores of all samples' spots, clipped at ±10, up to a constant of each gene: (N, G') float32.
+def standardised(counts: Sequence[Any], columns: Sequence[Columns]) -> csc_matrix:
+    """`z_scores` of the normalised counts of all samples' spots: (N, G') float32.
 
-    The z-score of an absent count is one number for a gene, z₀. What is stored is z - z₀: zero for absent counts,
-    and centring it gives the centred z-scores, clipped ones too. Genes that do not vary are left out.
+    Parameters
+    ----------
+    counts
+        (N_s, G_s) CSC of each sample, raw.
+    columns
+        (G,) columns of the same G genes in each sample.
+
+    Returns
+    -------
+    Genes that do not vary are left out. Besides the result there are never more than a few genes in memory.
 
     Raises
     ------
     DataError
         ``data.values`` when no gene varies.
+    """
+    from scipy.sparse import csc_matrix
+
+    factor = [factors(own) for own in counts]
+    stored = sum(np.diff(own.indptr)[on] for own, on in zip(counts, columns, strict=True))
+    ends = np.cumsum(stored)
+    data, indices = np.empty(ends[-1], np.float32), np.empty(ends[-1], np.int32)
+    lengths = []
+    filled = 0
+    for genes in _blocks(ends):
+        samples = zip(counts, factor, columns, strict=True)
+        z = z_scores([lognorm(own, scale, on[genes]) for own, scale, on in samples])
+        place = slice(filled, filled := filled + z.nnz)
+        data[place], indices[place] = z.data, z.indices
+        lengths.append(np.diff(z.indptr))
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    n_spots = sum(own.shape[0] for own in counts)
+    if len(indptr) == 1:
+        raise DataError(
+            "data.values",
+            f"all {len(ends)} genes have the same value in all {n_spots} spots",
+            hint="Is the layer one of counts?",
+        )
+    return csc_matrix((data[:filled], indices[:filled], indptr), shape=(n_spots, len(indptr) - 1))
+
+
+def _blocks(ends: NDArray[np.int64]) -> Iterator[slice]:
+    """Genes in order, so many together that they have some millions of counts."""
+    block = ends // NONZEROS
+    for start in np.flatnonzero(np.diff(block, prepend=-1)):
+        yield slice(start, int(np.searchsorted(block, block[start], side="right")))
+
+
+def z_scores(lognorms: Sequence[csc_matrix]) -> csc_matrix:
+    """z-scores of all samples' spots, clipped at ±10, up to a constant of each gene: (N, G') float32.
+
+    The z-score of an absent count is one number for a gene, z₀. What is stored is z - z₀: zero for absent counts,
+    and centring it gives the centred z-scores, clipped ones too. Genes that do not vary are left out.
     """
     from scipy.sparse import csc_matrix, vstack
 
@@ -85,14 +146,8 @@ def standardised(lognorms: Sequence[csc_matrix]) -> csr_matrix:
     deviations = np.bincount(gene, (X.data - mean[gene]) ** 2, n_genes) + absent * mean**2
     scale = np.sqrt(deviations / max(n_spots - 1, 1))
     varies = scale > 1e-6 * np.maximum(mean, 1e-6)
-    if not varies.any():
-        raise DataError(
-            "data.values",
-            f"all {n_genes} genes have the same value in all {n_spots} spots",
-            hint="Is the layer one of counts?",
-        )
     scale[~varies] = 1.0
     z0 = np.maximum(-mean / scale, -CLIP)
     z = np.clip((X.data - mean[gene]) / scale[gene], -CLIP, CLIP) - z0[gene]
     shifted = csc_matrix((z.astype(np.float32), X.indices, X.indptr), shape=X.shape)
-    return (shifted if varies.all() else shifted[:, np.flatnonzero(varies)]).tocsr()
+    return shifted if varies.all() else shifted[:, np.flatnonzero(varies)]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from spatialrun.methods import mixture
 from spatialrun.methods.cohort import shared_genes
 from spatialrun.methods.multispati.embedding import Embedding, embed
-from spatialrun.methods.multispati.expression import lognorm, standardised, variable_genes
+from spatialrun.methods.multispati.expression import Columns, standardised, variable_genes
 from spatialrun.methods.neighbors import mean_of, nearest_within
 from spatialrun.methods.partition import Domains, Labels, by_size, check_n_clusters, fill_empty, split
 from spatialrun.methods.pca import principal_components
@@ -91,9 +91,10 @@ def domains(
     options = options or Options()
     check_n_clusters(n_clusters, counts.shape[0])
     rng = np.random.default_rng(seed)
-    chosen = variable_genes([counts], options.n_genes, rng) if genes is None else genes
-    expression = lognorm(counts, np.flatnonzero(chosen))
-    return _partition([expression], [coordinates], n_clusters, rng, options, report)[0]
+    columns = np.arange(counts.shape[1]) if genes is None else np.flatnonzero(genes)
+    if genes is None:
+        columns = columns[variable_genes([counts], [columns], options.n_genes, rng)]
+    return _partition([counts], [columns], [coordinates], n_clusters, rng, options, report)[0]
 
 
 def integrate(
@@ -127,15 +128,14 @@ def integrate(
     shared, columns = shared_genes(gene_names)
     report.log(f"{len(counts)} samples share {len(shared)} genes.")
     rng = np.random.default_rng(seed)
-    on_shared = [sample[:, own] for sample, own in zip(counts, columns, strict=True)]
-    chosen = variable_genes(on_shared, options.n_genes, rng)
-    del on_shared
-    expression = [lognorm(sample, own[chosen]) for sample, own in zip(counts, columns, strict=True)]
-    return _partition(expression, coordinates, n_clusters, rng, options, report)
+    chosen = variable_genes(counts, columns, options.n_genes, rng)
+    columns = [own[chosen] for own in columns]
+    return _partition(counts, columns, coordinates, n_clusters, rng, options, report)
 
 
 def _partition(
-    expression: list[csc_matrix],
+    counts: Sequence[csc_matrix],
+    columns: Sequence[Columns],
     coordinates: Sequence[ArrayLike],
     n_clusters: int,
     rng: np.random.Generator,
@@ -144,11 +144,11 @@ def _partition(
 ) -> list[Domains]:
     from threadpoolctl import threadpool_limits
 
-    sizes = [sample.shape[0] for sample in expression]
+    sizes = [sample.shape[0] for sample in counts]
     neighbors = nearest_within(coordinates, options.k)
-    report.log(f"{expression[0].shape[1]} genes are used.")
+    report.log(f"{len(columns[0])} genes are used.")
     with threadpool_limits(1):  # the order of sums does not depend on the machine's cores
-        X = standardised(expression)
+        X = standardised(counts, columns)
         T = principal_components(X, options.n_pcs, fitted_on=FITTED_SPOTS, rng=rng).scores
         del X
         n_components = min(options.n_components, options.n_pcs)

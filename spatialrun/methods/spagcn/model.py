@@ -181,7 +181,7 @@ def _components(expression: list[csc_matrix], n_components: int, rng: np.random.
     """
     from scipy.sparse import vstack
 
-    stacked = expression[0].tocsr() if len(expression) == 1 else vstack(expression, format="csr")
+    stacked = expression[0] if len(expression) == 1 else vstack([own.tocsr() for own in expression], "csr")
     found = principal_components(stacked, n_components, fitted_on=FITTED_SPOTS, rng=rng)
     if found.variances[0] <= CONSTANT:
         raise DataError(

@@ -30,6 +30,10 @@ COLUMNS = ("pval", "log10p", "padj", "rank", "svg", "lengthscale", "kernel", "te
 FEWEST_GENES, MOST_GENES = 512, 2048
 KERNELS_COMPILED = 150_000_000
 """Memory of the compiler and what it made."""
+LARGEST_DENSE = 5_000
+"""Spots up to which the method holds kernel matrices whole."""
+BYTES_A_SPOT = 4_000
+"""Of the set-up of larger samples."""
 CELLS_PER_BLOCK = 1 << 25
 """Spots times genes of a block, between those bounds: large samples have blocks of fewer genes."""
 
@@ -84,6 +88,7 @@ class SvgSpatialde(StreamingStep):
     """
 
     name = "svg.spatialde"
+    version = 2
     Params = SvgSpatialdeParams
     cite = "Kats, Vento-Tormo & Stegle 2021, doi 10.1101/2021.10.27.466045"
     READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}", "genes": "axes/var"}
@@ -96,9 +101,15 @@ class SvgSpatialde(StreamingStep):
         return [*reads, Read("sizefactors", f"obs/{params.sizefactors}")]
 
     def memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
-        """Two spots by spots kernels in the making, the features of all, one block, and every gene's results."""
-        making = 2 * 3 * 8 * shape.n_obs**2
-        features = 8 * shape.n_obs * min(shape.n_obs, 3000)
+        """Kernels in the making, the features of all, one block, and every gene's results.
+
+        Up to 5,000 spots two kernels of spots by spots are made at once, beyond that a few columns and grids.
+        """
+        if shape.n_obs <= LARGEST_DENSE:
+            making = 2 * 3 * 8 * shape.n_obs**2
+            features = 8 * shape.n_obs * min(shape.n_obs, 3000)
+        else:
+            making, features = BYTES_A_SPOT * shape.n_obs, 512 * shape.n_obs
         return KERNELS_COMPILED + making + features + self.block_memory(shape, params) + 1200 * shape.n_vars
 
     def block_memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
@@ -116,8 +127,8 @@ class SvgSpatialde(StreamingStep):
         elif "sizefactors" in inputs:
             sizes = inputs["sizefactors"].read()
         else:
-            sizes = _totals(inputs)
-        return spatialde.setup(
+            sizes = _totals(inputs, context.threads)
+        prepared = spatialde.setup(
             places,
             sizes,
             kernels,
@@ -125,6 +136,9 @@ class SvgSpatialde(StreamingStep):
             statistic=params.statistic,
             threads=context.threads,
         )
+        for line in _regimes(prepared):
+            context.log(line)
+        return prepared
 
     def blocks(self, setup: Inputs, inputs: Inputs, params: SvgSpatialdeParams) -> Sequence[Block]:
         return _blocks(inputs)
@@ -185,14 +199,41 @@ def _kernels(space: KernelSpace | None) -> list[Kernel]:
     return [*kernels, Kernel("linear")] if space.linear else kernels
 
 
-def _totals(inputs: Inputs) -> np.ndarray:
-    """Total counts of every spot, from one block of genes after another: the matrix is never whole in memory."""
+def _regimes(setup: Mapping[str, np.ndarray]) -> list[str]:
+    """How the kernels of a sample of many spots are handled, and how exactly."""
+    if "regime" not in setup:
+        return []
+    names = ("kernel_kind", "kernel_lengthscale", "regime", "kernel_error")
+    lines = []
+    for kind, lengthscale, regime, error in zip(*(setup[name] for name in names), strict=True):
+        if regime != "exact":
+            lines.append(
+                f"{kind} {lengthscale:.4g}: {regime}, error {error:.0e} of the kernel's largest value"
+            )
+    return lines
+
+
+def _totals(inputs: Inputs, threads: int) -> np.ndarray:
+    """Total counts of every spot, from one block of genes after another: the matrix is never whole in memory.
+
+    Whole numbers add up exactly, in any order; others are added in the order of the blocks.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
-    totals = np.zeros(inputs["counts"].meta["shape"][0])
-    for block in _blocks(inputs):
+    n_spots = inputs["counts"].meta["shape"][0]
+
+    def of(block: Block) -> np.ndarray:
         columns = inputs["counts"].columns(block.start, block.stop)
-        totals += np.bincount(columns.indices, weights=columns.data, minlength=len(totals))
+        return np.bincount(columns.indices, weights=columns.data, minlength=n_spots)
+
+    totals = np.zeros(n_spots)
+    blocks = _blocks(inputs)
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(blocks), threads):
+            for part in pool.map(of, blocks[start : start + threads]):
+                totals += part
     return totals
 
 

@@ -128,6 +128,19 @@ def family(size: Array) -> Family:
     return Family(axis, h, np.ascontiguousarray(psi[:, kept]), (singular[kept, None] * phi[kept]).T.copy())
 
 
+def weighted_family(size: Array, count: NDArray[np.int64]) -> Family:
+    """The family of many spots by their distinct sizes (U,) of which there are ``count`` each.
+
+    ``h`` and ``psi`` have a row for each size; ψ is orthonormal over the spots.
+    """
+    axis = Axis.of(size)
+    h = weights_shape(axis.nodes(axis.count()), size)
+    root = np.sqrt(count.astype(np.float64))[:, None]
+    psi, singular, phi = np.linalg.svd(root * h, full_matrices=False)
+    kept = singular > TOLERANCE * singular[0]
+    return Family(axis, h, psi[:, kept] / root, (singular[kept, None] * phi[kept]).T.copy())
+
+
 def gauss_sizes(size: Array) -> tuple[Array, Array]:
     """Gauss quadrature of the distribution of log s: sizes s_q and weights with Σ_i f(s_i) = Σ_q w_q f(s_q).
 
@@ -138,16 +151,30 @@ def gauss_sizes(size: Array) -> tuple[Array, Array]:
     distinct, counts = np.unique(x, return_counts=True)
     if len(distinct) <= N_GAUSS:
         return np.exp(distinct), counts.astype(np.float64)
-    diagonal, off_diagonal = _lanczos(x, N_GAUSS)
+    return _gauss(x, np.full(len(x), 1.0 / np.sqrt(len(x))), len(size))
+
+
+def gauss_classes(size: Array, count: Array) -> tuple[Array, Array]:
+    """The same of distinct sizes of which there are ``count`` each."""
+    if len(size) <= N_GAUSS:
+        return size, count
+    return _gauss(np.log(size), np.sqrt(count / count.sum()), int(count.sum()))
+
+
+def _gauss(x: Array, start: Array, total: int) -> tuple[Array, Array]:
+    diagonal, off_diagonal = _lanczos(x, start, N_GAUSS)
     jacobi = np.diag(diagonal) + np.diag(off_diagonal, 1) + np.diag(off_diagonal, -1)
     nodes, vectors = np.linalg.eigh(jacobi)
-    return np.exp(nodes), len(size) * vectors[0] ** 2
+    return np.exp(nodes), total * vectors[0] ** 2
 
 
-def _lanczos(x: Array, steps: int) -> tuple[Array, Array]:
-    """Recurrence coefficients of the polynomials orthogonal over the points ``x``, fully reorthogonalised."""
+def _lanczos(x: Array, start: Array, steps: int) -> tuple[Array, Array]:
+    """Recurrence coefficients of the polynomials orthogonal over the points ``x`` of weight ``start``².
+
+    Fully reorthogonalised.
+    """
     basis = np.zeros((steps, len(x)))
-    basis[0] = 1.0 / np.sqrt(len(x))
+    basis[0] = start
     alpha, beta = np.zeros(steps), np.zeros(steps - 1)
     for k in range(steps):
         following = x * basis[k]

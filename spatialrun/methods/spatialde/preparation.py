@@ -22,6 +22,7 @@ from spatialrun.methods.spatialde.family import (
 )
 from spatialrun.methods.spatialde.features import gram
 from spatialrun.methods.spatialde.kernels import Kernel, checked_coordinates
+from spatialrun.methods.spatialde.large import large_setup, ordered_spots
 from spatialrun.methods.spatialde.score_kernels import TILE
 from spatialrun.methods.spatialde.spectrum import grouped_spectrum, leading_features
 from spatialrun.methods.spatialde.tables import moments
@@ -30,12 +31,11 @@ Array = NDArray[np.float64]
 ObsDist = Literal["negative_binomial", "normal"]
 Statistic = Literal["default", "reference"]
 
-LARGEST = 10_000
+# Spots up to which kernel matrices are held whole: two of these, as doubles, are 400 MB.
+LARGEST_DENSE = 5_000
 FORMAT = 1
 # The shape of the null distribution changes slowly with t: few nodes are enough.
 SHAPE_NODES = 6
-# A kernel whose mean or variance is this small a part of what rounding acts on tells nothing.
-USABLE = 1e-10
 
 
 def setup(
@@ -79,7 +79,7 @@ def setup(
     ------
     DataError
         ``data.coordinates`` (not finite, or all the same), ``data.values`` (bad size factors), ``data.empty`` (no
-        spot with a size), ``data.too-large`` (over 10,000 spots).
+        spot with a size), ``data.too-large`` (a kernel that is neither a grid's nor a few neighbours').
     UsageError
         For an unknown ``obs_dist`` or ``statistic``, no kernels, or no size factors where they are needed.
     """
@@ -91,32 +91,33 @@ def setup(
     sizes = _checked_sizes(size_factors, len(x), obs_dist)
     keep = sizes > 0.0
     x = checked_coordinates(x[keep])
-    if len(x) > LARGEST:
-        raise DataError(
-            "data.too-large",
-            f"{len(x):,} spots; the score test of this version takes up to {LARGEST:,}",
-            hint="Use larger bins, or crop the sample; larger samples come in a later version.",
-        )
     mean_size = sizes[keep].mean()
     size = sizes[keep] / mean_size
-    table = family(size)
-
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        described = list(
-            pool.map(lambda kernel: _describe(kernel, x, size, table, statistic == "reference"), kernels)
-        )
-        features, feature_kernel = _tiled_features([d.features.pop() for d in described], table.psi)
-    gauss_size, gauss_weight = gauss_sizes(size)
-    return {
+    common = {
         "format": np.array([FORMAT]),
         "obs_dist": np.array([obs_dist]),
         "statistic": np.array([statistic]),
         "kernel_kind": np.array([kernel.kind for kernel in kernels]),
         "kernel_lengthscale": np.array([kernel.lengthscale for kernel in kernels]),
-        "usable": np.array([d.usable for d in described]),
         "keep": keep,
-        "size": size,
         "size_mean": np.array([mean_size]),
+    }
+    reference = statistic == "reference"
+    if len(x) > LARGEST_DENSE:
+        order = ordered_spots(x, kernels)
+        position = np.full(len(keep), -1)
+        position[np.flatnonzero(keep)[order]] = np.arange(len(order))
+        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+            found = large_setup(x[order], size[order], kernels, SHAPE_NODES, pool, reference=reference)
+        return common | found | {"size": size[order], "position": position}
+    table = family(size)
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        described = list(pool.map(lambda kernel: _describe(kernel, x, size, table, reference), kernels))
+        features, feature_kernel = _tiled_features([d.features.pop() for d in described], table.psi)
+    gauss_size, gauss_weight = gauss_sizes(size)
+    return common | {
+        "usable": np.array([d.usable for d in described]),
+        "size": size,
         "gauss_size": gauss_size,
         "gauss_weight": gauss_weight,
         "axis": np.array([table.axis.centre, table.axis.modulus]),
@@ -149,8 +150,7 @@ class _Description:
 def _describe(kernel: Kernel, x: Array, size: Array, table: Family, reference: bool) -> _Description:
     K = gram(kernel, x, centred=not reference)
     moment = moments(K, table.h, frobenius=reference)
-    mean_share = moment.E / (K.diagonal @ table.h)
-    usable = bool((mean_share > USABLE).all() and (moment.J * len(x) > USABLE * moment.E**2).all())
+    usable = moment.usable(K.diagonal @ table.h, len(x))
     t = table.axis.nodes(SHAPE_NODES)
     h = weights_shape(t, size)
     # The third moment of v is W (1 + 2 α μ)/(1 + α μ), and 1/(1 + α μ) = (1 - t)/((1 - t) + t s).

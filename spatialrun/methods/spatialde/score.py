@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spatialrun.errors import UsageError
-from spatialrun.methods.spatialde import null
+from spatialrun.methods.spatialde import null, quadratic
 from spatialrun.methods.spatialde.family import Axis, interpolation
 from spatialrun.methods.spatialde.gamma import scaled_chi2_log_tails
+from spatialrun.methods.spatialde.grid_kernels import ordered
 from spatialrun.methods.spatialde.score_kernels import (
     interpolated,
     quadratic_forms,
@@ -76,8 +77,13 @@ def score_block(
     position[tested] = axis.locate(fit.a[tested])
     at = interpolation(position, setup["basis"].shape[0])
     basis = interpolated(at, np.ascontiguousarray(setup["basis"].T))
-    residuals = residual_columns(*columns, setup["size"], fit.a, fit.factor, fit.shift, basis, tested)
-    Q = quadratic_forms(*residuals, setup["features"], setup["feature_kernel"], len(setup["usable"]), tested)
+    if "position" in setup:
+        Q = quadratic.quadratic_forms(setup, columns, fit, at, basis, tested)
+    else:
+        residuals = residual_columns(*columns, setup["size"], fit.a, fit.factor, fit.shift, basis, tested)
+        Q = quadratic_forms(
+            *residuals, setup["features"], setup["feature_kernel"], len(setup["usable"]), tested
+        )
     Q[np.isnan(scale[:, 0])] = np.nan
     e = scale * interpolated(at, setup["mean"])
     information = scale**2 * interpolated(at, setup["information"])
@@ -166,8 +172,14 @@ def _kept_entries(
     stored = y != 0.0
     if not keep.all():
         stored &= keep[spot]
+    if "position" in setup:
+        spot = setup["position"][spot]
+    elif not keep.all():
         spot = (np.cumsum(keep) - 1)[spot]
     if not stored.all():
         ends = np.concatenate([[0], np.cumsum(stored)])[ends]
         spot, y = spot[stored], y[stored]
+    if "position" in setup:
+        y = np.array(y)
+        ordered(ends, spot, y)
     return ends, spot, y

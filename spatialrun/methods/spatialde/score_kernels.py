@@ -165,3 +165,15 @@ def third_moments(K: Array, W: Array, g: Array) -> Array:
             total += part * gn[i]
         out[node] = total
     return out
+
+
+@kernel
+def working_values(
+    indptr: Ints, spot: Ints, y: Array, size: Array, a: Array, factor: Array, tested: Ints
+) -> Array:
+    """Z = factor y/(1 + a s) of every entry, 0 where its gene is not tested."""
+    z = np.zeros(len(y))
+    for g in tested:
+        for i in range(indptr[g], indptr[g + 1]):
+            z[i] = factor[g] * y[i] / (1.0 + a[g] * size[spot[i]])
+    return z

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 RESIDUAL = 1e-3
 # The largest one by one, then groups that double in size: the tail is made by the largest.
 SINGLE = 6
-N_GROUPS = 32
+N_GROUPS = 48
 
 
 def leading_features(F: Array) -> Array:
@@ -45,9 +45,15 @@ def grouped_spectrum(F: Array, W: Array, c: float) -> tuple[Array, Array]:
     rank = min(len(values), len(W) - 1)
     shift = c * (S1 - (W * W).sum() / S1) / (len(W) - 1)
     edges = group_edges(rank)
+    means = np.array([values[start:stop].mean() for start, stop in pairwise(edges)])
+    return standardised_groups(means, edges, shift, len(W))
+
+
+def standardised_groups(means: Array, edges: list[int], shift: float, n_spots: int) -> tuple[Array, Array]:
+    """Groups of eigenvalues less ``shift``, and the rest of the ``n_spots`` - 1 at -``shift``, to variance 1."""
     groups, counts = np.zeros(N_GROUPS), np.zeros(N_GROUPS)
-    for j, (start, stop) in enumerate(pairwise(edges)):
-        groups[j], counts[j] = values[start:stop].mean() - shift, stop - start
-    groups[len(edges) - 1], counts[len(edges) - 1] = -shift, len(W) - 1 - rank
+    n = len(means)
+    groups[:n], counts[:n] = means - shift, np.diff(edges)
+    groups[n], counts[n] = -shift, n_spots - 1 - edges[-1]
     variance = 0.5 * (counts * groups**2).sum()
     return groups / np.sqrt(variance if variance > 0.0 else 1.0), counts

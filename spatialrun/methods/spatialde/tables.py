@@ -14,6 +14,9 @@ from spatialrun.methods.spatialde.features import Gram
 
 Array = NDArray[np.float64]
 
+# A kernel whose mean or variance is this small a part of what rounding acts on tells nothing.
+USABLE = 1e-10
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -22,6 +25,10 @@ class Moments:
     E: Array
     J: Array
     c: Array
+
+    def usable(self, diagonal: Array, n_spots: int) -> bool:
+        """Whether the kernel tells spots apart: ``diagonal`` (T,) is Σ K_ii W_i."""
+        return bool((self.E / diagonal > USABLE).all() and (self.J * n_spots > USABLE * self.E**2).all())
 
 
 def moments(gram: Gram, W: Array, frobenius: bool = False) -> Moments:

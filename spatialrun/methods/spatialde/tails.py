@@ -79,6 +79,12 @@ def saddlepoint(x: float, ratio: Array, half: Array) -> float:
 
 
 @inner
+def log_gamma_tail(x: float, skewness: float) -> float:
+    """Natural log of P(X >= x) for a gamma variable of mean 0, variance 1 and that skewness > 0."""
+    return log_upper_gamma(4.0 / skewness**2, 4.0 / skewness**2 + 2.0 * x / skewness)
+
+
+@inner
 def log_tail(x: float, values: Array, counts: Array, spread: float) -> float:
     """Natural log of P(X >= x), X = Σ_k λ_k (χ²(n_k) - n_k)/2 with λ = ``values`` and n = ``counts``.
 
@@ -88,7 +94,7 @@ def log_tail(x: float, values: Array, counts: Array, spread: float) -> float:
     """
     skewness = spread * (counts * values**3).sum()
     if spread > LARGEST_SPREAD:
-        return log_upper_gamma(4.0 / skewness**2, 4.0 / skewness**2 + 2.0 * x / skewness)
+        return log_gamma_tail(x, skewness)
     first = 0
     for k in range(len(values)):
         if values[k] > values[first]:
@@ -144,5 +150,9 @@ def mixture_log_tails(
                 for node in range(len(nodes)):
                     values[j] += at[g, node] * nodes[node, j]
                 third += counts[j] * values[j] ** 3
-            out[g, k] = log_tail(x[g, k], values, counts, 1.0 + excess[g, k] / third)
+            if third > 0.0:
+                out[g, k] = log_tail(x[g, k], values, counts, 1.0 + excess[g, k] / third)
+            else:
+                # No eigenvalue stands out, as where a kernel joins a handful of spots: the gene's own skewness.
+                out[g, k] = log_gamma_tail(x[g, k], max(third + excess[g, k], CENTRE))
     return out

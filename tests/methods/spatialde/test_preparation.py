@@ -48,7 +48,6 @@ def test_spots_at_one_place_are_allowed() -> None:
         ((X, np.array([1.0, -1, 1, 1, 1])), "data.values"),
         ((X, np.array([1.0, np.nan, 1, 1, 1])), "data.values"),
         ((X, np.zeros(5)), "data.empty"),
-        ((np.arange(20_002.0).reshape(-1, 2), np.ones(10_001)), "data.too-large"),
         ((X, None), "usage"),
     ],
 )
@@ -57,6 +56,14 @@ def test_bad_input_is_a_coded_error(arguments, code) -> None:
         setup(*arguments, [Kernel("SE", 1.0)])
     assert caught.value.code == code
     assert isinstance(caught.value, DataError | UsageError)
+
+
+def test_a_short_kernel_over_dense_spots_far_apart_is_too_large() -> None:
+    x = np.random.default_rng(0).random((5_200, 2))
+    x[::2] += 1e5
+    with pytest.raises(DataError) as caught:
+        setup(x, np.ones(len(x)), [Kernel("SE", 0.5)])
+    assert caught.value.code == "data.too-large"
 
 
 def test_unknown_choices_are_an_error() -> None:

@@ -5,26 +5,30 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from spatialrun.errors import SpatialrunError
+from spatialrun.errors import SpatialrunError, UsageError
 from spatialrun.execute.memory import default_budget
+from spatialrun.interpreters import CPU, Device, Interpreters
 from spatialrun.store.store import Store
 from spatialrun.version import __version__
 
 Verdict = Literal["ok", "absent", "warning", "fault"]
 EXTRAS = {"dask": "distributed", "cloud": "obstore", "image": "scikit-image", "deepst": "torch"}
 """Extra to the distribution by which it is known to be installed."""
+TORCH = ("torch", "torch_geometric")
+"""What the steps compute with that may use a GPU."""
+RECIPE_SUFFIXES = (".yaml", ".yml")
 MOST_SKEW = 300.0
 """Seconds by which the clocks of this machine and of a store may differ."""
 
@@ -36,7 +40,7 @@ class Check:
     Attributes
     ----------
     group
-        ``installed``, ``machine`` or ``store``.
+        ``installed``, ``machine``, ``interpreters`` or ``store``.
     name, found
         What, and what was found.
     verdict
@@ -49,14 +53,27 @@ class Check:
     verdict: Verdict = "ok"
 
 
-def examine(store: Store | None = None) -> tuple[Check, ...]:
-    """Look at the installation, the machine, and a store, in which nothing is left."""
-    return (*_installed(), *_machine(), *(_store(store) if store is not None else ()))
+def examine(store: Store | None = None, pythons: Sequence[str] = ()) -> tuple[Check, ...]:
+    """Look at the installation, the machine, other interpreters, and a store, in which nothing is left."""
+    asked = Interpreters()
+    others = (_interpreter(python, asked) for python in pythons)
+    return (*_installed(), *_machine(asked), *others, *(_store(store) if store is not None else ()))
+
+
+def interpreters_of(place: str, profile: str | Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the interpreters that a recipe names for steps that may use a GPU; none where it is a store."""
+    if not place.endswith(RECIPE_SUFFIXES) or Path(place).is_dir():
+        return ()
+    from spatialrun.recipe.loader import check
+
+    recipe, _ = check(place, profile=profile)
+    steps = recipe.steps if recipe else ()
+    return tuple(dict.fromkeys(step.gpu.python for step in steps if step.gpu and step.gpu.python))
 
 
 def _installed() -> Iterator[Check]:
     yield Check("installed", "spatialrun", __version__)
-    yield Check("installed", "python", platform.python_version())
+    yield Check("installed", "python", f"{platform.python_version()}, {sys.executable}")
     with suppress(PackageNotFoundError):
         for line in requires("spatialrun") or ():
             if ";" not in line:
@@ -79,14 +96,14 @@ def _name(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
 
 
-def _machine() -> Iterator[Check]:
+def _machine(asked: Interpreters) -> Iterator[Check]:
     yield Check("machine", "system", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield Check("machine", "cores", str(os.cpu_count() or 1))
     threads = {name: os.environ[name] for name in _THREADS if name in os.environ}
     said = ", ".join(f"{name}={value}" for name, value in threads.items())
     yield Check("machine", "threads", said or "not limited by the environment")
     yield Check("machine", "memory", f"{default_budget() / 1e9:.1f} GB for a run, unless told otherwise")
-    yield _devices()
+    yield _devices(asked)
     yield _writable("kernels", Path(os.environ.get("NUMBA_CACHE_DIR") or Path(__file__).parent))
     yield _writable("temporary files", Path(tempfile.gettempdir()))
 
@@ -94,15 +111,32 @@ def _machine() -> Iterator[Check]:
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def _devices() -> Check:
-    """Ask torch for devices, where it is installed: importing it takes seconds."""
+def _devices(asked: Interpreters) -> Check:
     if find_spec("torch") is None:
         return Check("machine", "devices", "cpu (torch is not installed)")
-    torch = import_module("torch")
-    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        names.append("mps")
-    return Check("machine", "devices", ", ".join(["cpu", *names]))
+    try:
+        return Check("machine", "devices", _listed(asked.devices(None)))
+    except UsageError as error:
+        return Check("machine", "devices", f"cpu; {error.what}", "warning")
+
+
+def _interpreter(python: str, asked: Interpreters) -> Check:
+    """Say what another interpreter has, and whether it can compute what this one plans."""
+    try:
+        asked.check(python)
+        found = asked.versions(python, TORCH)
+        devices = asked.devices(python)
+    except UsageError as error:
+        return Check("interpreters", python, error.what, "fault")
+    has = [f"{name} {full or 'is not installed'}" for name, full in found.distributions.items()]
+    said = [f"python {found.python}", *has, _listed(devices)]
+    return Check(
+        "interpreters", python, ", ".join(said), "ok" if all(found.distributions.values()) else "warning"
+    )
+
+
+def _listed(devices: Sequence[Device]) -> str:
+    return ", ".join([CPU, *(f"{each.name} {each.title} ({each.memory / 1e9:.0f} GB)" for each in devices)])
 
 
 def _writable(name: str, folder: Path) -> Check:

@@ -15,7 +15,7 @@ Place = Annotated[
 
 
 def doctor(store: Place = None, profile: Profiles = None, json: Json = False) -> None:
-    """Check the installation, the machine and a store.
+    """Check the installation, the machine and a store; of a recipe, the interpreters that it names too.
 
     Exits with 1 where something stands in the way of a run.
 
@@ -27,10 +27,13 @@ def doctor(store: Place = None, profile: Profiles = None, json: Json = False) ->
     from spatialrun.cli import exits
     from spatialrun.cli.console import out
     from spatialrun.cli.render_doctor import print_checks
-    from spatialrun.doctor import examine, is_sound
+    from spatialrun.doctor import examine, interpreters_of, is_sound
     from spatialrun.experiment import open_place
 
-    checks = examine(open_place(store, profile or ()) if store is not None else None)
+    if store is None:
+        checks = examine()
+    else:
+        checks = examine(open_place(store, profile or ()), interpreters_of(store, profile or ()))
     if json:
         typer.echo(dumps([asdict(check) for check in checks]))
     else:

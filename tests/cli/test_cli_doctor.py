@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
+from pathlib import Path
 
+import pytest
+
+from spatialrun import interpreters
 from spatialrun.store.local import LocalBackend
 
 
@@ -31,6 +36,46 @@ def test_torch_is_not_imported_where_it_is_absent(call, monkeypatch):
     monkeypatch.setattr("spatialrun.doctor.find_spec", {}.get)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert checks(call)["devices"]["found"].startswith("cpu")
+
+
+def test_devices_are_listed(call, claimed_devices):
+    claimed_devices("cuda:0")
+    pytest.importorskip("torch")
+    found = checks(call)["devices"]
+    assert (found["found"], found["verdict"]) == ("cpu, cuda:0 a device that is not there (8 GB)", "ok")
+
+
+def test_devices_that_cannot_be_asked_for_are_no_fault(call, monkeypatch, tmp_path):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(interpreters, "_has_a_driver", lambda: True)
+    monkeypatch.setattr(interpreters.sys, "executable", str(tmp_path / "gone"))
+    found = checks(call)["devices"]
+    assert found["verdict"] == "warning"
+    assert "cannot be started" in found["found"]
+
+
+def test_the_interpreters_of_a_recipe(call, store, own_steps, claimed_devices, monkeypatch):
+    claimed_devices("cuda:0")
+    monkeypatch.setenv("PYTHONPATH", str(Path(interpreters.__file__).parents[1]))
+    recipe = store.parent / "gpu.yaml"
+    steps = "".join(
+        f"  - {{uses: test.on_device, gpu: {{python: {python}}}, with: {{flag: none, key_added: {key}}}}}\n"
+        for key, python in [("x", sys.executable), ("y", "/nowhere/python"), ("z", sys.executable)]
+    )
+    recipe.write_text(f"spatialrun: 1\nstore: {store}\nsamples: {{a: x}}\nsteps:\n{steps}")
+    result = call("doctor", recipe, "--json")
+    assert result.code == 1
+    found = {c["name"]: c for c in json.loads(result.out) if c["group"] == "interpreters"}
+    assert list(found) == [sys.executable, "/nowhere/python"]
+    assert found[sys.executable]["found"].startswith(f"python {platform.python_version()}, torch ")
+    assert "cuda:0 a device that is not there" in found[sys.executable]["found"]
+    assert (
+        found["/nowhere/python"]["verdict"],
+        "cannot be started" in found["/nowhere/python"]["found"],
+    ) == (
+        "fault",
+        True,
+    )
 
 
 def test_a_store_is_tried_and_left_as_it_was(call, store):

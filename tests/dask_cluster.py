@@ -41,10 +41,10 @@ class Cluster:
     def address(self) -> str:
         return json.loads(self.file.read_text())["address"]
 
-    def add_worker(self, prelude: str = "") -> subprocess.Popen[bytes]:
+    def add_worker(self, prelude: str = "", *more: str) -> subprocess.Popen[bytes]:
         program = START.format(prelude=prelude)
         options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.root))
-        self._processes.append(self._start("-c", program, *options))
+        self._processes.append(self._start("-c", program, *options, *more))
         return self._processes[-1]
 
     def wait_for(self, workers: int) -> None:

@@ -317,6 +317,7 @@ class OnDevice(OfTests):
     def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
         context.log(f"device {context.device}, CUDA {os.environ.get('CUDA_VISIBLE_DEVICES')}")
         context.log(f"process {os.getpid()} of {sys.executable}")
+        context.log(f"child of {os.getppid()}")
         return {"column": self.column(inputs) + params.value}
 
 

@@ -1,9 +1,10 @@
 """The cluster executor: tasks, and the gene blocks of streaming tasks, on the workers of a dask cluster.
 
-A plain task is one job of the cluster; one with a timeout runs in a process that its worker starts and can end.
-A streaming task is prepared by one job, its blocks are a job each, and a last job joins and commits them. Only
-specs and small answers travel; results go by way of the store. A worker that is lost therefore costs the parts
-that it was computing, no more: the cluster gives them to another.
+A plain task is one job of the cluster; one with a timeout runs in a process that its worker starts and can end,
+and so does one that may use a GPU. Where a GPU was planned, it goes to a worker with the resource ``GPU``, if there
+is one. A streaming task is prepared by one job, its blocks are a job each, and a last job joins and commits them.
+Only specs and small answers travel; results go by way of the store. A worker that is lost therefore costs the
+parts that it was computing, no more: the cluster gives them to another.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from spatialrun.execute import versions
 from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
 from spatialrun.execute.watch import too_late
+from spatialrun.interpreters import CPU
+from spatialrun.steps import catalogue
 from spatialrun.store.store import Store
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ LEAST_WIDTH = 8
 """Tasks that are given to however small a cluster: one that adapts to its work grows only when work waits."""
 MOST_WIDTH = 1000
 CONNECT_TIMEOUT = 30
+GPU = "GPU"
+"""The resource of workers that have one: ``dask worker --resources GPU=1``."""
 
 
 class ClusterExecutor:
@@ -146,6 +151,9 @@ class ClusterExecutor:
     def _parts(self, spec: TaskSpec) -> Generator[TaskResult]:
         """Yield the results of a task's parts as they come, the whole task's last."""
         text, wanted = json.dumps(spec.to_json()), versions.found([spec.uses])
+        if catalogue.get(spec.uses).resource == "gpu":
+            yield from self._each(worker.isolate, [text], wanted, resources=self._gpu(spec))
+            return
         if "blocks" in spec.stage_keys:
             (prepared,) = self._each(worker.prepare, [text], wanted)
             # The time of a task runs from when the cluster begins it, not while it waits for a worker.
@@ -171,12 +179,20 @@ class ClusterExecutor:
             self._listener(Event("task-progress", spec.step, spec.sample, progress))
             yield result
 
+    def _gpu(self, spec: TaskSpec) -> dict[str, int] | None:
+        """Return what a task that may use a GPU asks of its worker."""
+        if spec.device == CPU:
+            return None
+        found = self._client.run(worker.resources, on_error="ignore")
+        return {GPU: 1} if any(GPU in each for each in found.values()) else None
+
     def _each(
         self,
         part: Callable[..., worker.Answer],
         things: Sequence[Any],
         *same: Any,
         seconds: float | None = None,
+        resources: Mapping[str, int] | None = None,
     ) -> Generator[TaskResult]:
         """Run a part for each of some things; yield the results as they come, and pass on what the parts tell.
 
@@ -187,7 +203,7 @@ class ClusterExecutor:
         """
         from distributed import as_completed
 
-        jobs = [self._client.submit(part, thing, *same, pure=False) for thing in things]
+        jobs = [self._client.submit(part, thing, *same, pure=False, resources=resources) for thing in things]
         with self._held(jobs):
             for job in _in_time(as_completed(jobs, loop=self._client.loop, timeout=seconds), seconds):
                 answer = job.result()

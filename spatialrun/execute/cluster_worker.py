@@ -16,7 +16,8 @@ from typing import Any
 from spatialrun.errors import SpatialrunError, StoreError, UsageError, Where
 from spatialrun.execute import streaming
 from spatialrun.execute.events import Event, Listener
-from spatialrun.execute.local import PoolExecutor
+from spatialrun.execute.isolated import IsolatedExecutor
+from spatialrun.execute.local import Executor, PoolExecutor
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
 from spatialrun.execute.task import Runner, Work, perform
 from spatialrun.execute.versions import found, listed
@@ -110,7 +111,17 @@ def compute(block: Mapping[str, int], spec: str, wanted: Mapping[str, str]) -> A
 def finish(spec: str, wanted: Mapping[str, str]) -> Answer:
     """Run a task, or what is left of it, and commit what it made; in time, where it has to be."""
     limited = TaskSpec.from_json(json.loads(spec)).timeout_s is not None
-    return _answer(spec, wanted, Runner.run, isolated=limited)
+    return _answer(spec, wanted, Runner.run, apart=_pool if limited else None)
+
+
+def resources(dask_worker: Any) -> list[str]:
+    """Return the names of the resources that this worker was given."""
+    return list(dask_worker.state.total_resources)
+
+
+def isolate(spec: str, wanted: Mapping[str, str]) -> Answer:
+    """Run a task that may use a GPU, in a process of its own on this worker's machine."""
+    return _answer(spec, wanted, Runner.run, apart=lambda listener: IsolatedExecutor(listener, threads=1))
 
 
 class _Shared:
@@ -133,7 +144,9 @@ class _Shared:
 _shared = _Shared()
 
 
-def _answer(text: str, wanted: Mapping[str, str], work: Work, *, isolated: bool = False) -> Answer:
+def _answer(
+    text: str, wanted: Mapping[str, str], work: Work, *, apart: Callable[[Listener], Executor] | None = None
+) -> Answer:
     """Do a part of a task. A worker that came late is as welcome as the first ones, if its versions are right."""
     from threadpoolctl import threadpool_limits
 
@@ -143,16 +156,19 @@ def _answer(text: str, wanted: Mapping[str, str], work: Work, *, isolated: bool 
     events: list[Event] = []
     try:
         check_versions([spec.uses], wanted)
-        result = _apart(spec, events.append) if isolated else perform(spec, events.append, work)
+        result = _apart(apart(events.append), spec) if apart else perform(spec, events.append, work)
     except SpatialrunError as error:
         result = TaskResult(error=error_to_json(error))
     told = [asdict(event) for event in events if event.kind != "task-progress"]
     return {"result": asdict(result), "events": told}
 
 
-def _apart(spec: TaskSpec, listener: Listener) -> TaskResult:
+def _pool(listener: Listener) -> Executor:
+    return PoolExecutor(listener, width=1, threads=1)
+
+
+def _apart(executor: Executor, spec: TaskSpec) -> TaskResult:
     """Run a task in a process of its own, which can be ended where a thread of this one cannot."""
-    executor = PoolExecutor(listener, width=1, threads=1)
     try:
         return executor.submit(spec).result()
     finally:

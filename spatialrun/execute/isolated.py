@@ -7,6 +7,7 @@ outputs go by way of the store, so the interpreter may be another than the run's
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,7 @@ from spatialrun.execute.devices import variables
 from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.local import died
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
+from spatialrun.execute.versions import minor
 from spatialrun.execute.watch import Watch
 from spatialrun.execute.worker import Worker, WorkerDied
 from spatialrun.interpreters import CPU, kind_of
@@ -182,12 +184,20 @@ def _check(spec: TaskSpec) -> None:
         step = catalogue.get(spec.uses)
     except KeyError:
         step = None
-    planned = spec.identity.get("version"), spec.identity.get("code", {})
+    planned = spec.identity["version"], spec.identity.get("code", {})
     if step is None or (step.version, dict(catalogue.code(spec.uses))) != planned:
         raise UsageError(
             "interpreter.versions",
-            f"{spec.python or 'the interpreter'} has {'another' if step else 'no'} {spec.uses}",
+            f"{sys.executable} has {'another' if step else 'no'} {spec.uses}",
             hint="install the same versions of spatialrun and of the plugin there",
+        )
+    here = {name: minor(name) for name in step.distributions}
+    if other := [name for name, found in here.items() if found != spec.identity["numerics"][name]]:
+        pairs = ", ".join(f"{name} {here[name]}, not {spec.identity['numerics'][name]}" for name in other)
+        raise UsageError(
+            "interpreter.versions",
+            f"{sys.executable} has {pairs} as was planned",
+            hint="apply where the versions are the same, or name the interpreter: gpu: {python: ...}",
         )
     if spec.device != CPU and "torch" in step.distributions:
         import torch

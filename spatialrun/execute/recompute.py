@@ -1,7 +1,7 @@
 """Recomputation: tasks of a run are computed once more, apart from the cache, and their results compared.
 
 A task can be computed from the store alone where all that it read lies there. Readers and exports look outside,
-at places that no store knows; they are left out.
+at places that no store knows; they are left out. So are tasks that were computed on a GPU: this process has none.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from spatialrun.execute.events import ignore
 from spatialrun.execute.memory import default_budget
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json
 from spatialrun.execute.worker import run as run_task
+from spatialrun.interpreters import CPU
 from spatialrun.plan.identity import FINAL, stages
 from spatialrun.steps import catalogue
 from spatialrun.store.actions import ActionRecord
@@ -97,6 +98,8 @@ def _spec(
 
     Names of output slots are in no identity, and decide nothing: their defaults stand in.
     """
+    if entry.identity["numerics"]["device"] != CPU:
+        return None
     inputs = {port: objects.get(digest) for port, _, digest in entry.identity["inputs"]}
     try:
         step = catalogue.get(entry.uses)

@@ -18,17 +18,18 @@ def found(uses: Iterable[str]) -> dict[str, str]:
     """Return the versions that decide what step types compute, as this process has them.
 
     Of Python and of libraries it is major.minor, as in the keys; of spatialrun the whole; of a plugin the digest
-    of its code.
+    of its code. Libraries of steps that may use a GPU are left out: the process of each task compares its own.
     """
     names = set(ALWAYS)
     code: dict[str, str] = {}
     for name in uses:
         try:
-            names.update(catalogue.get(name).distributions)
+            step = catalogue.get(name)
+            names.update(step.distributions if step.resource == "cpu" else ())
         except (KeyError, PluginError):
             code[name] = ABSENT
         code.update(catalogue.code(name))
-    libraries = {name: _minor(name) for name in sorted(names)}
+    libraries = {name: minor(name) for name in sorted(names)}
     return {"spatialrun": __version__, "python": _two(platform.python_version())} | libraries | code
 
 
@@ -37,7 +38,8 @@ def listed(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value[:12]}" for name, value in versions.items())
 
 
-def _minor(distribution: str) -> str:
+def minor(distribution: str) -> str:
+    """Return major.minor of a distribution; ``absent`` where it is not installed."""
     try:
         return _two(version(distribution))
     except PackageNotFoundError:

@@ -196,3 +196,46 @@ def test_the_scheduler_is_taken_from_the_environment(monkeypatch):
     assert Options().scheduler == "tcp://there:8786"
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
     assert Options().scheduler is None
+
+
+OWN_TASKS = (
+    "from spatialrun.execute import isolated; "
+    "isolated.START = 'import steps_of_tests as s; s.register(); ' + isolated.START"
+)
+
+
+@pytest.fixture(scope="module")
+def gpu_cluster(tmp_path_factory) -> Iterator[Cluster]:
+    """A worker without a GPU, and one that claims one, which is not there."""
+    with Cluster(tmp_path_factory.mktemp("gpu"), workers=1, prelude=OWN_TASKS) as cluster:
+        cluster.workers.append(cluster.add_worker(OWN_TASKS, "--resources", "GPU=1"))
+        cluster.wait_for(workers=2)
+        yield cluster
+
+
+class TestGpuSteps:
+    def test_a_task_has_a_process_of_its_own_there(self, lab, own_steps, gpu_cluster):
+        lab.root.mkdir()
+        flag = lab.root / "flag"
+        lab.steps = "  - {id: read, uses: read.visium}\n"
+        for id, uses in (("x", "test.segfault"), ("y", "test.on_device")):
+            lab.steps += f"  - {{id: {id}, uses: {uses}, with: {{flag: {flag}, key_added: {id}}}}}\n"
+        flag.touch()
+        outcome = apply(lab, gpu_cluster)
+        assert codes(outcome.errors) == ["task.worker-died"]
+        assert "SIGSEGV" in outcome.errors[0].what
+        assert statuses(outcome.run) == {"read": "done", "x": "failed", "y": "done"}
+        assert entry(outcome.run, "y").facts["log"][0].startswith("device cpu")
+        assert all(process.poll() is None for process in gpu_cluster.workers)
+
+    def test_where_a_gpu_was_planned_the_worker_that_has_one_takes_it(self, lab, own_steps, gpu_cluster):
+        lab.steps = "  - {id: read, uses: read.visium}\n"
+        for id in "xyz":
+            lab.steps += f"  - {{id: {id}, uses: test.on_device, with: {{flag: none, key_added: {id}}}}}\n"
+        outcome = lab.load("gpu.device=cuda").apply(
+            Options(jobs=1, memory=MEMORY, scheduler=gpu_cluster.address)
+        )
+        assert outcome.run.status == "done", outcome.errors
+        logs = [entry(outcome.run, id).facts["log"] for id in "xyz"]
+        assert all(log[0].startswith("device cuda, CUDA ") for log in logs)
+        assert {log[2] for log in logs} == {f"child of {gpu_cluster.workers[1].pid}"}

@@ -229,6 +229,14 @@ class TestAnotherInterpreter:
         assert "ModuleNotFoundError" in error.what
         assert "Traceback (most recent call last):" in log
 
+    def test_one_whose_libraries_are_not_those_of_the_key(self, bench, monkeypatch):
+        monkeypatch.setattr(interpreters, "version", lambda _: "99.1.2")
+        step(bench, "test.torch_on_device")
+        error, _ = failed(bench)
+        assert error.code == "interpreter.versions"
+        assert f"{sys.executable} has torch " in error.what
+        assert "not 99.1 as was planned" in error.what
+
     def test_one_without_the_step_type(self, bench, monkeypatch):
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         monkeypatch.setattr(isolated, "START", isolated.START.partition("; ")[2].partition("; ")[2])

@@ -35,3 +35,13 @@ def test_another_result_is_a_finding(lab, own_steps, monkeypatch):
     assert (again.step, again.differing) == ("odd", ("column",))
     (finding,) = store.findings
     assert finding.uses == "test.constant"
+
+
+def test_what_was_computed_on_a_gpu_is_left_out(lab, own_steps):
+    lab.steps = "  - {id: read, uses: read.visium}\n"
+    for id, device in (("x", "cpu"), ("y", "cuda")):
+        given = f"flag: none, key_added: {id}"
+        lab.steps += f"  - {{id: {id}, uses: test.on_device, gpu: {{device: {device}}}, with: {{{given}}}}}\n"
+    assert lab.apply().run.status == "done"
+    (again,) = recompute_some(open_store(lab.store), None, 5)
+    assert (again.step, again.differing, again.error) == ("x", (), None)

@@ -1,10 +1,10 @@
 """The cluster executor: tasks, and the gene blocks of streaming tasks, on the workers of a dask cluster.
 
-A plain task is one job of the cluster; one with a timeout runs in a process that its worker starts and can end,
-and so does one that may use a GPU. Where a GPU was planned, it goes to a worker with the resource ``GPU``, if there
-is one. A streaming task is prepared by one job, its blocks are a job each, and a last job joins and commits them.
-Only specs and small answers travel; results go by way of the store. A worker that is lost therefore costs the
-parts that it was computing, no more: the cluster gives them to another.
+A plain task is one job of the cluster. One with a timeout, or that may use a GPU, runs in a process that its
+worker starts and can end; where a GPU was planned, the worker is one with the resource ``GPU``, if there is such.
+A streaming task is prepared by one job, its blocks are a job each, and a last job joins and commits them. Only
+specs and small answers travel; results go by way of the store. A worker that is lost therefore costs the parts
+that it was computing, no more: the cluster gives them to another.
 """
 
 from __future__ import annotations

@@ -67,6 +67,18 @@ class Constant(OfTests):
         return {"column": self.column(inputs)}
 
 
+class Restless(OfTests):
+    """Make another column every time, when as many have begun as the value says."""
+
+    name = "test.restless"
+
+    def run(self, inputs: Any, params: FlagParams, context: Any) -> dict[str, Any]:
+        note(params.flag, "begun")
+        while len(notes(params.flag)) < params.value:
+            time.sleep(0.01)
+        return {"column": self.column(inputs) + np.random.default_rng().random()}
+
+
 class Follower(OfTests):
     """Read a column."""
 
@@ -443,6 +455,7 @@ def forget(flag: Path) -> list[str]:
 OWN = (
     Failing,
     Constant,
+    Restless,
     Follower,
     Silent,
     Talkative,

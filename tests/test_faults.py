@@ -242,7 +242,7 @@ def folder_of_others(lab: Lab) -> None:
 
 def torn_header(lab: Lab) -> None:
     create_store(lab.store)
-    (lab.store / "store.json").write_text("{")
+    (lab.store / "store.json").write_text('{"spatial":')
 
 
 STORES = {

@@ -38,6 +38,7 @@ MARKS = {
 
 BECOMES = {
     "task-cached": "cached",
+    "task-waiting": "waiting",
     "task-started": "running",
     "task-done": "done",
     "task-retried": "waiting",

@@ -92,6 +92,8 @@ class PlainLines(_Simple):
     def _line(self, event: Event) -> str | None:
         data = event.data
         match event.kind:
+            case "task-waiting" if data["run"]:
+                return f"waits for run {data['run']} (process {data['pid']} on {data['host']}), which computes it"
             case "task-started":
                 self._shown[event.step, event.sample] = event.time
                 return f"started ({data['uses']})"

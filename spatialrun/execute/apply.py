@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import sleep
 from typing import Any
 
 from spatialrun.errors import DataError, SpatialrunError, StoreError, TaskError
@@ -23,6 +24,7 @@ from spatialrun.execute.mending import Mending, maker_of
 from spatialrun.execute.options import Options
 from spatialrun.execute.queue import ASSUMED_MEMORY, Queue, Ready
 from spatialrun.execute.reliance import Reliance
+from spatialrun.execute.sharing import Sharing
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
 from spatialrun.plan.choice import Choice, everything
 from spatialrun.plan.graph import Graph
@@ -31,6 +33,7 @@ from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.recipe.gpu import Gpu
 from spatialrun.store.elements import ObjectRef
+from spatialrun.store.intents import Intent
 from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
 
@@ -82,8 +85,13 @@ def apply(
     if choice.only:
         make_plan(graph, store, choice, hash_sources=True)
     created = datetime.now(UTC)
-    with Reliance(store, f"{created:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}") as reliance:
+    with Reliance(store, _name(created)) as reliance:
         return _Application(graph, store, choice, options or Options(), listener, reliance, created).run()
+
+
+def _name(created: datetime) -> str:
+    """Return a run's name: names sort by time, to the millisecond, and no two are the same."""
+    return f"{created:%Y%m%d-%H%M%S}-{created.microsecond // 1000:03d}{uuid.uuid4().hex[:3]}"
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,7 @@ class _Application:
         self.executors = Executors(graph, store, options, self.listener)
         self.queue = Queue(self.executors.memory, self.executors.workers)
         self.mending = Mending(store)
+        self.sharing = Sharing(store, reliance.run, self._tell_of_another)
         self.begun: set[TaskId] = set()
         self.ready = [task.id for task in graph.tasks.values() if not task.upstream]
         self.interrupts = Interrupts(self._stop)
@@ -148,6 +157,7 @@ class _Application:
             raise
         finally:
             self.executors.close(now=interrupted)
+            self.sharing.close()
             if interrupted:
                 self._save_interrupted()
         if interrupted:
@@ -158,12 +168,21 @@ class _Application:
         while True:
             while self.ready and not self.interrupts.asked:
                 self._decide(self.graph.tasks[self.ready.pop(0)])
+            for ready in self.sharing.due():
+                self._await_turn(ready.task, ready.decision)
             self._start_what_fits()
-            if not self.running:
+            if self.ready and not self.interrupts.asked:
+                continue  # what another run has made meanwhile
+            if self.running:
+                done, _ = wait(self.running, timeout=self.sharing.pause, return_when=FIRST_COMPLETED)
+                for future in done:
+                    ready = self.running.pop(future).ready
+                    self.sharing.give_back(ready)
+                    self._settle(ready, future.result())
+            elif self.sharing and not self.halted:
+                sleep(self.sharing.pause or 0.0)
+            else:
                 return
-            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-            for future in done:
-                self._settle(self.running.pop(future).ready, future.result())
 
     @property
     def halted(self) -> bool:
@@ -171,31 +190,42 @@ class _Application:
         return self.interrupts.asked or (bool(self.errors) and not self.options.keep_going)
 
     def _decide(self, task: Task) -> None:
+        """Take the results of a task that are there already; else let it wait for its turn."""
         self.begun.add(task.id)
+        decision = self._decision(task)
+        if decision is None:
+            return
+        if decision.status == "cached":
+            self._take_cached(task, decision)
+        elif task.id not in self.choice.tasks:
+            self._leave(task.id)
+        else:
+            self._await_turn(task, decision)
+
+    def _decision(self, task: Task) -> Decision | None:
+        """Decide on a task, relying on its results where they are there; ``None`` where that fails it."""
         try:
             decision = self.resolver.decide(task, self.known)
         except StoreError:
             raise  # no task could keep its results
         except SpatialrunError as error:
             self._fail(task, None, error.at(step=task.id.step, sample=task.id.sample), {})
-            return
+            return None
         except OSError as problem:
             unreadable = TaskError(
                 "task.failed", f"an input cannot be read: {problem}", hint="check the file"
             )
             self._fail(task, None, unreadable.at(step=task.id.step, sample=task.id.sample), {})
-            return
+            return None
         if decision.status == "cached" and not self.reliance.on(decision.outputs.values()):
-            decision = self.resolver.decide_anew(task, self.known)
-        if decision.status == "cached":
-            self.manifest.cached(task, decision)
-            self._know(task, decision.outputs)
-            if task.id in self.choice.tasks:
-                self._tell("task-cached", task.id)
-        elif task.id not in self.choice.tasks:
-            self._leave(task.id)
-        else:
-            self._await_turn(task, decision)
+            return self.resolver.decide_anew(task, self.known)
+        return decision
+
+    def _take_cached(self, task: Task, decision: Decision) -> None:
+        self.manifest.cached(task, decision)
+        self._know(task, decision.outputs)
+        if task.id in self.choice.tasks:
+            self._tell("task-cached", task.id)
 
     def _await_turn(self, task: Task, decision: Decision) -> None:
         memory = self.shapes.memory(task)
@@ -214,6 +244,8 @@ class _Application:
                 return
             ready, place = found
             executor = self.executors.at(place)
+            if not self.sharing.take(ready) or self._made_meanwhile(ready):
+                continue
             free = self.options.jobs - sum(each.threads for each in self.running.values())
             threads = max(1, free // self.queue.together(running, width=width))
             self._tell("task-started", ready.task.id, uses=ready.task.entry.uses, memory=ready.memory)
@@ -230,6 +262,19 @@ class _Application:
             tries = self._tries(ready.task)
             self.tries[ready.task.id] = _Tries(tries.failed, (*tries.log, f"warning: {remark}"))
             self._tell("task-warning", ready.task.id, line=remark)
+
+    def _made_meanwhile(self, ready: Ready) -> bool:
+        """Take the results of a task that another run has made since it was decided on, if there are any."""
+        task = ready.task
+        if self.store.actions.read(str(ready.decision.key)) is None:
+            return False
+        decision = self._decision(task)
+        if decision is not None and decision.status != "cached":
+            return False  # an export that was altered; results that are about to be deleted
+        self.sharing.give_back(ready)
+        if decision is not None:
+            self._take_cached(task, decision)
+        return True
 
     def _spec(self, ready: Ready, threads: int) -> TaskSpec:
         task, decision = ready.task, ready.decision
@@ -374,15 +419,19 @@ class _Application:
 
     def _finish(self) -> Outcome:
         status = "failed" if self.errors else "done"
-        for ready in self.queue:  # the first failure kept it from being begun
+        for ready in (*self.queue, *self.sharing):  # the first failure kept it from being begun
             self._skip(ready.task.id, str(next(iter(self.errors))))
         same = self.last is not None and status == self.last.status == "done" and self.manifest.unchanged
         if same and self.last is not None:
             outcome = Outcome(self.last, changed=False)
         else:
-            outcome = Outcome(self._save(status), changed=True, errors=tuple(self.errors.values()))
+            outcome = Outcome(self._save(status), changed=True, errors=self._errors())
         self._tell_end(outcome.run, changed=outcome.changed)
         return outcome
+
+    def _errors(self) -> tuple[SpatialrunError, ...]:
+        """Return what failed, in the recipe's order."""
+        return tuple(self.errors[id] for id in self.graph.tasks if id in self.errors)
 
     def _save_interrupted(self) -> None:
         """Save what there is, unless that is no more than the last run has."""
@@ -396,6 +445,10 @@ class _Application:
     def _tell_end(self, run: Run, *, changed: bool) -> None:
         counts = self.manifest.counts
         self._tell("run-finished", run=run.id, status=run.status, changed=changed, counts=counts)
+
+    def _tell_of_another(self, ready: Ready, other: Intent | None) -> None:
+        who = {"run": other.run, "host": other.host, "pid": other.pid} if other else {"run": None}
+        self._tell("task-waiting", ready.task.id, **who)
 
     def _tell(self, kind: Any, id: TaskId | None = None, **data: Any) -> None:
         running = [str(each.ready.task.id) for each in self.running.values()]

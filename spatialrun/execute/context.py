@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 import uuid
@@ -17,6 +18,7 @@ from spatialrun.store.attempts import Attempt
 from spatialrun.store.elements import StoredElement
 
 _PROGRESS_EVERY = 0.1
+_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 
 class StoredInputs(Mapping[str, StoredElement]):
@@ -119,6 +121,12 @@ class TaskContext:
             raise _export_error(target, error) from error
         return target
 
+    def refused(self, problem: Exception) -> TaskError | None:
+        """Return the error about an export's file that could not be written; ``None`` where it is not that."""
+        if self.temporary is None or self._spec.destination is None or not isinstance(problem, OSError):
+            return None
+        return _export_error(Path(self._spec.destination), problem) if problem.errno in _REFUSED else None
+
     def clean(self) -> None:
         """Remove what a failed task left outside the store."""
         if self.temporary is not None:
@@ -133,5 +141,5 @@ def _export_error(target: Path, error: OSError) -> TaskError:
     return TaskError(
         "task.export",
         f"{target} cannot be written: {error.strerror or error}",
-        hint="check the folder's owner and mode, or name another `path`",
+        hint="check the free space, and the folder's owner and mode, or name another `path`",
     )

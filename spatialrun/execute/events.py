@@ -11,6 +11,7 @@ from typing import Any, Literal
 Kind = Literal[
     "run-started",
     "task-cached",
+    "task-waiting",
     "task-started",
     "task-progress",
     "task-log",

@@ -74,9 +74,10 @@ def perform(
     except Stopped:
         return TaskResult(facts=facts(), stopped=True)
     except Exception as problem:
-        if not isinstance(problem, SpatialrunError):
+        refused = context.refused(problem)
+        if not (refused or isinstance(problem, SpatialrunError)):
             context.lines += traceback.format_exc().splitlines()
-        error = cause(problem, spec).at(step=spec.step, sample=spec.sample)
+        error = (refused or cause(problem, spec)).at(step=spec.step, sample=spec.sample)
         return TaskResult(facts=facts(), error=error_to_json(error))
     finally:
         context.clean()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -83,8 +84,8 @@ class Findings:
     def __iter__(self) -> Iterator[Finding]:
         for name in self._backend.list(FOLDER):
             content = self._backend.get(f"{FOLDER}/{name}") if name.endswith(".json") else None
-            if content is not None:
-                yield Finding.from_json(json.loads(content))
+            with suppress(ValueError, KeyError, TypeError):  # one that is torn
+                yield Finding.from_json(json.loads(content or b""))
 
 
 def _path(key: str) -> str:

@@ -23,8 +23,9 @@ one sees the other:
 Either A's note (2) comes before G's second look (6), and G spares the attempt; or it comes after, so that A's own
 look finds the tombstone of (5), or nothing at all. Where both see each other, a task is computed once too often.
 Intents are read before runs because a run is saved before its intent goes. A killed G leaves tombstones, which
-cost a recomputation at most, until the next G lifts them or goes on. A killed A leaves an intent, which counts
-no longer when its process is gone, or after a day of silence where that cannot be seen.
+cost a recomputation at most: the next G goes on with what they stand on, and lifts those that stand on nothing.
+A killed A leaves an intent, which counts no longer when its process is gone, or after a day of silence where that
+cannot be seen.
 
 The grace period is for those who write no intents: people who read an old run while it goes, whose programs fail
 with a coded error in the worst case.
@@ -82,7 +83,7 @@ class Collection:
     runs, attempts, partials
         Their names.
     records, files
-        How many action records, and how many small files: temporary ones, old memories.
+        How many action records, and how many small files: temporary ones, old memories, leases.
     freed, left
         Bytes.
     """
@@ -167,7 +168,7 @@ class _Collector:
         return [name for name in names if self._is_old(f"partial/{name}", self.policy.partial_age)]
 
     def _files(self) -> list[str]:
-        """Choose old memories of sources, temporary files, and the intents of the dead."""
+        """Choose old memories of sources, temporary files, and the leases and intents of the dead."""
         chosen = []
         for facts in (facts for files in self.usage.holders.values() for facts in files):
             if facts.path.startswith("sources/"):
@@ -178,7 +179,10 @@ class _Collector:
                 continue
             if self.now - facts.modified >= max(age, self.policy.grace):
                 chosen.append(facts.path)
-        return chosen + [f"intents/{intent.run}" for intent in self.store.intents if not intent.is_alive()]
+        leases = list(self.store.leases)  # before the intents: whoever takes one has announced itself
+        intents = {intent.run: intent.is_alive() for intent in self.store.intents}
+        chosen += [path for path, run in leases if not intents.get(run)]
+        return chosen + [f"intents/{run}" for run, alive in intents.items() if not alive]
 
     def _records(self, attempts: Iterable[str]) -> list[ActionRecord]:
         """Choose the records that are to go: of the attempts that go, or have gone."""
@@ -198,7 +202,7 @@ class _Collector:
     def _lift(self, names: Iterable[str]) -> None:
         for name in names:
             self.tombstones.lift(name)
-        self.tombstones.lift_stale()
+        self.tombstones.lift_void()
 
     def _delete(self, folders: Iterable[str], files: Iterable[str], records: Iterable[ActionRecord]) -> None:
         """Delete folders, each beginning with its manifest, without which it does not count; then the rest."""

@@ -97,10 +97,11 @@ class Intents:
     def __iter__(self) -> Iterator[Intent]:
         """Yield every intent, of the living and the dead."""
         for run in self._backend.list(FOLDER):
-            if (intent := self._read(run)) is not None:
+            if (intent := self.of(run)) is not None:
                 yield intent
 
-    def _read(self, run: str) -> Intent | None:
+    def of(self, run: str) -> Intent | None:
+        """Return the intent of a run, living or dead; ``None`` where there is none."""
         content = self._backend.get(_path(run))
         try:
             found = json.loads(content) if content else {}

@@ -15,6 +15,7 @@ from spatialrun.store.backend import Backend, guarded
 from spatialrun.store.elements import ObjectRef, StoredElement
 from spatialrun.store.findings import Findings
 from spatialrun.store.intents import Intents
+from spatialrun.store.leases import Leases
 from spatialrun.store.local import LocalBackend
 from spatialrun.store.partial import Partial
 from spatialrun.store.remote import RemoteBackend
@@ -23,6 +24,7 @@ from spatialrun.store.sources import Sources
 
 FORMAT = 1
 _HEADER = "store.json"
+_WHOLE = json.dumps({"spatialrun store": FORMAT}).encode()
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -35,6 +37,7 @@ class Store:
         self.runs = Runs(backend)
         self.sources = Sources(backend)
         self.intents = Intents(backend)
+        self.leases = Leases(backend, self.intents)
         self.findings = Findings(backend)
 
     @property
@@ -104,7 +107,11 @@ def create_store(url: str | Path) -> Store:
                 where=Where(file=backend.url),
                 hint="name an empty or new folder as `store:`",
             )
-        backend.create(_HEADER, json.dumps({"spatialrun store": FORMAT}).encode())
+        backend.create(_HEADER, _WHOLE)
+        header = backend.get(_HEADER) or b""
+    elif others == [_HEADER] and header != _WHOLE and _WHOLE.startswith(header):
+        # Where there are no hard links, whoever was killed while making the store has left a part of it.
+        backend.swap(_HEADER, header, _WHOLE)
         header = backend.get(_HEADER) or b""
     _check_header(backend, header)
     return Store(backend)

@@ -38,8 +38,12 @@ class Tombstones:
         """Remove the mark that this collection has placed: what it stood on is gone, or stays."""
         self._backend.delete(f"{FOLDER}/{name}.{self._own}")
 
-    def lift_stale(self) -> None:
-        """Remove what collections have left that were killed."""
-        for facts in list(self._backend.walk(FOLDER)):
-            if time.time() - facts.modified >= STALE_AFTER:
+    def lift_void(self) -> None:
+        """Remove what collections have left that were killed: marks on nothing, and old ones."""
+        marks = list(self._backend.walk(FOLDER))
+        # Looked for after the marks: what they stand on was there before them.
+        there = {*self._backend.list("data"), *self._backend.list("runs")}
+        for facts in marks:
+            name = facts.path.rpartition("/")[2].rpartition(".")[0]
+            if name not in there or time.time() - facts.modified >= STALE_AFTER:
                 self._backend.delete(facts.path)

@@ -1,7 +1,8 @@
 """Verification: reads every object again and says what does not hold what was written.
 
 Three things are compared: every file with the size and checksum in its attempt's manifest, every decoded value
-with its digest, and every action record with the key that its identity makes. Nothing is changed.
+with its digest, and every action record with the key that its identity makes. Nothing is changed. What a
+collection is deleting, or was when it was killed, counts as deleted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from spatialrun.store.digests import folder_digest, key_digest, value_digest
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.findings import Finding
 from spatialrun.store.store import Store
+from spatialrun.store.tombstones import Tombstones
 
 Kind = Literal["missing", "size", "checksum", "digest", "unreadable", "record"]
 Progress = Callable[[int, int], None]
@@ -117,6 +119,7 @@ class _Verifier:
 
     def __init__(self, store: Store) -> None:
         self.store, self.backend = store, store.backend
+        self.going = frozenset(Tombstones(store.backend))
         self.faults: list[Fault] = []
         self.objects = self.records = self.bytes = 0
 
@@ -124,7 +127,7 @@ class _Verifier:
         """Read what a run holds, or everything."""
         tasks = [
             task
-            for name in ([run] if run else self.store.runs.names())
+            for name in ([run] if run else self._runs())
             for task in self.store.runs.get(name).tasks.values()
             if task.outputs
         ]
@@ -141,17 +144,25 @@ class _Verifier:
         faults = tuple(sorted(self.faults, key=lambda fault: fault.path))
         return Verification(self.objects, self.records, self.bytes, faults, tuple(self.store.findings))
 
+    def _runs(self) -> Iterator[str]:
+        return (name for name in self.store.runs.names() if name not in self.going)
+
     def _record(self, key: str) -> Mapping[str, ObjectRef]:
-        """Check a record; return its outputs, none of one that is damaged."""
+        """Check a record; return its outputs, none of one that is damaged.
+
+        A run may outlive a record: its manifest says what it holds.
+        """
         self.records += 1
         record = self.store.actions.read(key)
+        if record is None and not self.backend.exists(record_path(key)):
+            return {}
         if record is None:
             self._find("record", record_path(key), "cannot be read")
             return {}
         if "schema" in record.identity and key_digest("action", record.identity) != key:
             self._find("record", record_path(key), "does not belong to its key")
             return {}
-        return record.outputs
+        return record.outputs if record.attempt not in self.going else {}
 
     def _attempt(self, attempt: str, refs: Iterable[ObjectRef]) -> None:
         """Check the files of an attempt; then, where they are whole, the values in them."""

@@ -79,3 +79,29 @@ def google(google_server, monkeypatch):
     for name, value in google_server.environment.items():
         monkeypatch.setenv(name, value)
     return f"gs://bucket-{next(_NUMBERS)}"
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """A folder with a small sample, and what processes that are to be killed work in."""
+    import anndata
+    import kill_points
+    import numpy as np
+
+    home = tmp_path_factory.mktemp("kills")
+    rng = np.random.default_rng(0)
+    adata = anndata.AnnData(rng.poisson(2.0, (30, kill_points.GENES)).astype(np.float32))
+    adata.obsm["spatial"] = rng.random((30, 2)) * 1000
+    adata.write_h5ad(home / "a.h5ad")
+    return home
+
+
+@pytest.fixture(scope="session")
+def warm(home, running):
+    """Two warm processes, which find the server of buckets, too."""
+    from forks import Forks
+
+    forks = [Forks("kill_points", home, running.environment) for _ in range(2)]
+    yield forks
+    for each in forks:
+        each.close()

@@ -64,8 +64,8 @@ def program(path: Path, *words: str) -> Path:
 
 class TestDevices:
     def test_without_a_gpu_tasks_take_turns_on_the_cpu_which_is_said_once(self, bench, flag):
-        for id in ("x", "y"):
-            step(bench, "test.turns", id=id)
+        for value, id in enumerate("xy"):
+            step(bench, "test.turns", id=id, value=value)
         outcome, events = apply(bench, jobs=3)
         assert outcome.run.status == "done", outcome.errors
         assert notes(flag) == ["in cpu ''", "out cpu ''"] * 2
@@ -88,8 +88,8 @@ class TestDevices:
     ):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7")
         claimed_devices("cuda:0", "cuda:1")
-        for id in ("x", "y", "z"):
-            step(bench, "test.turns", id=id)
+        for value, id in enumerate("xyz"):
+            step(bench, "test.turns", id=id, value=value)
         outcome, _ = apply(bench, jobs=4)
         assert outcome.run.status == "done", outcome.errors
         said = [line.partition(" ")[::2] for line in notes(flag)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -126,9 +127,19 @@ def bench(request, home, warm) -> Bench:
     return Bench(home, warm, bucket)
 
 
+@pytest.mark.slow
 def test_killed_at_one_point_of_each_sort(bench):
     points = one_of_each(bench.undisturbed["points"])
     assert len(points) >= 15
+    assert bench.in_apply(points) == {}
+
+
+def test_killed_at_the_points_of_the_commit(home, warm):
+    bench = Bench(home, warm, None)
+    kinds = bench.undisturbed["points"]
+    last = {kind: at for at, kind in enumerate(kinds) if re.search("/(actions|leases|latest)", kind)}
+    assert len(last) >= 10
+    points = [Point(at, torn=kind.startswith("write")) for kind, at in last.items()]
     assert bench.in_apply(points) == {}
 
 
@@ -166,6 +177,7 @@ def collecting(bench: Bench) -> tuple[Any, list[str]]:
     return kill, undisturbed["points"]
 
 
+@pytest.mark.slow
 def test_a_collection_killed_at_one_point_of_each_sort(bench):
     kill, kinds = collecting(bench)
     assert bench.each(one_of_each(kinds), kill) == {}

@@ -109,7 +109,7 @@ def create_store(url: str | Path) -> Store:
             )
         backend.create(_HEADER, _WHOLE)
         header = backend.get(_HEADER) or b""
-    elif others == [_HEADER] and header != _WHOLE and _WHOLE.startswith(header):
+    elif header != _WHOLE and _WHOLE.startswith(header) and set(backend.list("")) == {_HEADER}:
         # Where there are no hard links, whoever was killed while making the store has left a part of it.
         backend.swap(_HEADER, header, _WHOLE)
         header = backend.get(_HEADER) or b""

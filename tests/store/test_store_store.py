@@ -74,11 +74,19 @@ class TestOpening:
                 function(tmp_path)
             assert caught.value.code == "store.newer-format"
 
-    @pytest.mark.parametrize("header", ["", "{", "[]", "{}", '{"spatialrun store": "new"}'])
+    @pytest.mark.parametrize("header", ["{ ", "[]", "{}", '{"spatialrun store": "new"}'])
     def test_a_header_of_something_else_is_told(self, tmp_path, header):
         (tmp_path / "store.json").write_text(header)
         for function in (open_store, create_store):
             assert code_of(function, tmp_path) == "store.not-a-store"
+
+    @pytest.mark.parametrize("header", ["", "{", '{"spatialrun st'])
+    def test_one_whose_making_was_killed_is_made(self, tmp_path, header):
+        (tmp_path / "store.json").write_text(header)
+        assert create_store(tmp_path).url == open_store(tmp_path).url
+        (tmp_path / "store.json").write_text(header)
+        (tmp_path / "thesis.docx").write_text("something of mine")
+        assert code_of(create_store, tmp_path) == "store.not-a-store"
 
 
 def test_a_store_can_be_moved_and_copied(store, tmp_path):

@@ -87,6 +87,16 @@ def open_place(place: str | os.PathLike[str], profile: str | Sequence[str] = ())
     return open_store(_store_of(place, profile))
 
 
+def find_place(place: str | os.PathLike[str], profile: str | Sequence[str] = ()) -> Store | None:
+    """Open a store as :func:`open_place` does; ``None`` where a recipe is given that has made none yet."""
+    try:
+        return open_place(place, profile)
+    except StoreError as error:
+        if error.code == "store.missing" and Path(place).suffix in RECIPE_SUFFIXES:
+            return None
+        raise
+
+
 class Experiment:
     """A run's samples and what is known of them.
 

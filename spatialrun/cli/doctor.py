@@ -28,12 +28,12 @@ def doctor(store: Place = None, profile: Profiles = None, json: Json = False) ->
     from spatialrun.cli.console import out
     from spatialrun.cli.render_doctor import print_checks
     from spatialrun.doctor import examine, interpreters_of, is_sound
-    from spatialrun.experiment import open_place
+    from spatialrun.experiment import find_place
 
     if store is None:
         checks = examine()
     else:
-        checks = examine(open_place(store, profile or ()), interpreters_of(store, profile or ()))
+        checks = examine(find_place(store, profile or ()), interpreters_of(store, profile or ()))
     if json:
         typer.echo(dumps([asdict(check) for check in checks]))
     else:

@@ -114,7 +114,7 @@ def _too_large(spec: TaskSpec, held: int) -> TaskError:
     assert spec.most_memory is not None
     return TaskError(
         "task.memory",
-        f"{spec.uses} held {held / 1e9:.2f} GB, more than the {spec.most_memory / 1e9:.2f} GB that it may, "
+        f"{spec.uses} held {held / 1e9:.3f} GB, more than the {spec.most_memory / 1e9:.3f} GB that it may, "
         "and was stopped",
         where=Where(step=spec.step, sample=spec.sample),
         hint="raise `gpu: {memory: ...}` of the step or the recipe",

@@ -62,9 +62,10 @@ def test_the_interpreters_of_a_recipe(call, store, own_steps, claimed_devices, m
         f"  - {{uses: test.on_device, gpu: {{python: {python}}}, with: {{flag: none, key_added: {key}}}}}\n"
         for key, python in [("x", sys.executable), ("y", "/nowhere/python"), ("z", sys.executable)]
     )
-    recipe.write_text(f"spatialrun: 1\nstore: {store}\nsamples: {{a: x}}\nsteps:\n{steps}")
+    recipe.write_text(f"spatialrun: 1\nstore: none-yet\nsamples: {{a: x}}\nsteps:\n{steps}")
     result = call("doctor", recipe, "--json")
     assert result.code == 1
+    assert not (store.parent / "none-yet").exists()
     found = {c["name"]: c for c in json.loads(result.out) if c["group"] == "interpreters"}
     assert list(found) == [sys.executable, "/nowhere/python"]
     assert found[sys.executable]["found"].startswith(f"python {platform.python_version()}, torch ")

@@ -2,9 +2,12 @@
 
 import os
 import shlex
+import signal
 import stat
 import sys
+import time
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -60,6 +63,13 @@ def program(path: Path, *words: str) -> Path:
     path.write_text(f'#!/bin/sh\nexec {" ".join(map(shlex.quote, words))} "$@"\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
+
+
+def wait(happened: Callable[[], object]) -> None:
+    until = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 class TestDevices:
@@ -159,7 +169,7 @@ class TestEnds:
         step(bench, "test.eating", "gpu: {memory: 700MB}", value=3000)
         error, log = failed(bench)
         assert error.code == "task.memory"
-        assert "more than the 0.70 GB that it may" in error.what
+        assert "more than the 0.700 GB that it may" in error.what
         eaten = int(log[-1].removesuffix(" MB eaten"))
         assert 100 < eaten < 1500
 
@@ -182,6 +192,25 @@ class TestEnds:
         assert error.what.splitlines()[0].endswith("CUDA out of memory. Tried to allocate 2.00 GiB.")
         assert "Traceback (most recent call last):" in log
         assert log[-1].strip() in error.what
+
+
+class TestItNeverOutlivesTheRun:
+    @pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGKILL,)])
+    def test_that_is_stopped_or_killed(self, bench, flag, signals):
+        step(bench, "test.hanging")
+        flag.touch()
+        own = f"from spatialrun.execute import isolated; isolated.START = {isolated.START!r}\n"
+        run = bench.python(own + "recipe.apply(Options(jobs=1))")
+        try:
+            wait(lambda: notes(flag))
+            for each in signals:
+                run.send_signal(each)
+                time.sleep(0.5)
+            run.communicate(timeout=60)
+        finally:
+            run.kill()
+        (pid,) = map(int, notes(flag))
+        wait(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 class TestImports:

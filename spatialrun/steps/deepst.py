@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from spatialrun.errors import DataError, Where
 from spatialrun.methods.deepst.schedule import ConvType
 from spatialrun.steps.contract import (
+    CohortStep,
     Context,
     Inputs,
     Outputs,
@@ -205,4 +208,94 @@ class DomainsDeepst(StagedStep):
             "domain": categories(found.domain, n_found),
             "refined": categories(found.refined, n_found),
             "embedding": found.embedding,
+        }
+
+
+class IntegrateDeepstParams(DeepstParams):
+    adversary_weight: float = parameter(
+        1.0, "Weight of keeping the embedding from telling samples apart; 0 for not at all.", ge=0
+    )
+    key_added: str = parameter(
+        "deepst", "Beginning of the columns' names, and the embedding's.", output_name=True
+    )
+
+
+for _info in IntegrateDeepstParams.model_fields.values():
+    # A step on a cohort has one stage, so no parameter of it is late.
+    if isinstance(_info.json_schema_extra, dict):
+        _info.json_schema_extra = {k: v for k, v in _info.json_schema_extra.items() if k != "late"}
+
+
+class IntegrateDeepst(CohortStep):
+    """Find domains that samples share: one DeepST model, kept from telling samples apart.
+
+    Genes that all samples have are used; spots are neighbours within a sample. A classifier learns to tell
+    samples apart from the embedding, and the network learns against it. There are exactly ``n_domains`` in all,
+    numbered by size over all samples; a sample may lack some.
+    """
+
+    name = "integrate.deepst"
+    resource = "gpu"
+    determinism = "seeded"
+    distributions = ("igraph", "scikit-learn", "torch", "torch_geometric", "umap-learn")
+    Params = IntegrateDeepstParams
+    cite = "Xu et al. 2022, doi 10.1093/nar/gkac901"
+    READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}", "genes": "axes/var"}
+    WRITES = {
+        "domain": "obs/{key_added}.integrated",
+        "refined": "obs/{key_added}.integrated.refined",
+        "embedding": "obsm/{key_added}.integrated.embedding",
+    }
+
+    def reads(self, params: IntegrateDeepstParams, site: Site) -> Sequence[Read]:
+        return [*super().reads(params, site), *params.image()]
+
+    def memory(self, shape: Shape, params: IntegrateDeepstParams) -> int:
+        return params.memory(shape)
+
+    def run_cohort(
+        self, inputs: Mapping[str, Inputs], params: IntegrateDeepstParams, context: Context
+    ) -> Mapping[str, Outputs]:
+        import numpy as np
+        import pandas as pd
+
+        from spatialrun.methods import deepst
+
+        members = list(inputs.values())
+        places = [own["spatial"].read() for own in members]
+        shared = deepst.on_shared_genes(
+            [own["counts"].read() for own in members], [pd.Index(own["genes"].read()) for own in members]
+        )
+        context.log(f"{len(members)} samples share {shared[0].shape[1]} genes.")
+        features = [own["features"].read() for own in members] if params.use_image else None
+        if features and len({own.shape[1] for own in features}) > 1:
+            raise DataError(
+                "data.values",
+                "samples have different numbers of image features",
+                where=Where(slot=f"obsm/{params.image_features}"),
+                hint="Make them with the same embed.image.",
+            )
+        found = deepst.domains(
+            deepst.components(
+                shared,
+                places,
+                params.augmentation(),
+                features=np.concatenate(features) if features else None,
+            ),
+            places,
+            params.partitioning(),
+            replace(params.schedule(), adversary_weight=params.adversary_weight),
+            adversary=len(members) > 1 and params.adversary_weight > 0,
+            device=context.device,
+            checkpoint=context.checkpoint,
+            report=context,
+        )
+        n_found = max(int(own.domain.max()) + 1 for own in found)
+        return {
+            sample: {
+                "domain": categories(own.domain, n_found),
+                "refined": categories(own.refined, n_found),
+                "embedding": own.embedding,
+            }
+            for sample, own in zip(inputs, found, strict=True)
         }

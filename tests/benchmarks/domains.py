@@ -47,8 +47,10 @@ class Section:
         self.genes = sample.var_names[often]
         self.places = sample.spatial[kept]
         self.truth = layer.to_numpy()[kept]
-        scale = sample.scalefactors["tissue_lowres_scalef"]
-        self.z = spagcn.histology_coordinate(self.places, sample.images["lowres"], scale)
+        self.image = sample.images["lowres"]
+        self.scale = sample.scalefactors["tissue_lowres_scalef"]
+        self.diameter = sample.scalefactors["spot_diameter_fullres"]
+        self.z = spagcn.histology_coordinate(self.places, self.image, self.scale)
 
 
 def runs_of(own: Section, *, reference: bool) -> dict[str, Run]:

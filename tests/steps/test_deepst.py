@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from lab import Lab, digests, entry, statuses
-from memory import Section
+from memory import Cohort, Section, half_of
 
 from spatialrun.execute import isolated
 from spatialrun.steps import catalogue
@@ -48,6 +48,19 @@ def test_the_image_says_who_lends_expression(section: Section) -> None:
     section.run(catalogue.get("domains.deepst"), **SMALL, use_image=True, key_added="seeing")
     one, other = (section.slots[f"obsm/{name}.embedding"] for name in ("blind", "seeing"))
     assert (one != other).any()
+
+
+def test_samples_share_domains(section: Section, tmp_path) -> None:
+    step = catalogue.get("integrate.deepst")
+    members = {"a": section, "b": half_of(section)}
+    context = Cohort(tmp_path, members).run(step, **SMALL)
+    for own in members.values():
+        assert list(own.slots["obs/deepst.integrated"].categories) == ["0", "1", "2"]
+        n_spots = len(own.slots["axes/obs"])
+        assert own.slots["obsm/deepst.integrated.embedding"].shape == (n_spots, 28)
+    found = [set(own.slots["obs/deepst.integrated.refined"]) for own in members.values()]
+    assert found[0] | found[1] == {"0", "1", "2"}
+    assert any("samples share" in line for line in context.logs)
 
 
 def test_what_training_is_asked_for_does_not_prepare_expression_again() -> None:

@@ -32,6 +32,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "domains.deepst": (None, {"pca_n_comps": 12, "n_domains": 3, "pre_epochs": 3, "epochs": 0, "knn_k": 6}),
     "domains.multispati": (None, {"n_clusters": 3, "n_pcs": 12, "n_components": 6}),
     "domains.spagcn": (None, {"layer": "counts", "n_clusters": 3, "num_pcs": 12, "histology": True}),
+    "embed.image": (None, {"tile_size": 100}),
     "embed.neighbors": (None, {"use_rep": "spatial", "n_neighbors": 5}),
     "embed.pca": (None, {"layer": "counts", "n_comps": 4, "mask_var": "chosen"}),
     # One round: after hundreds, the last bits of a machine's arithmetic have moved every spot.
@@ -40,6 +41,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "export.table": (None, {"path": "out/var.tsv", "what": "var", "sort": "score.rank", "head": 5}),
     "genes.select": (None, {"all_of": ["chosen"]}),
     "genes.variable": (None, {"n_top_genes": 10}),
+    "integrate.deepst": (None, {"pca_n_comps": 12, "n_domains": 3, "pre_epochs": 3, "epochs": 0, "knn_k": 6}),
     "integrate.multispati": (None, {"n_clusters": 3, "n_pcs": 12, "n_components": 6}),
     "integrate.spagcn": (None, {"layer": "counts", "n_clusters": 3, "num_pcs": 12}),
     "markers.cohort": (None, {"layer": "counts", "groupby": "layer", "min_fold_change": 2}),

@@ -107,7 +107,7 @@ class Points:
             raise OSError(self.refuse, os.strerror(self.refuse), path)
         if len(self.seen) == self.at and self.refuse is None:
             if self.torn and path is not None:
-                Path(path).write_bytes(b'{"half of it": ')
+                Path(path).write_bytes(b'{"')
             os.kill(os.getpid(), signal.SIGKILL)
         self.seen.append(_kind(what.replace(self.root, "")))
         self._inside = False

@@ -12,7 +12,7 @@ import anndata
 import kill_points
 import pytest
 from lab import digests, done, statuses
-from test_kill_points import Bench, Point, one_of_each
+from test_kill_points import Bench
 
 from spatialrun.store import leases
 from spatialrun.store.gc import Policy, collect
@@ -84,23 +84,6 @@ class TestWithoutHardLinks:
         assert found["errors"] == []
         assert found["digests"] == bench.undisturbed["digests"]
         assert bench.go_on(place, thorough=True) == []
-
-    @pytest.mark.slow
-    def test_killed_at_one_point_of_each_sort(self, home, warm):
-        bench = Bench(home, warm, None)
-        kinds = bench.do("apply", **bench.place(), links=False)["points"]
-        assert "write /store/actions/*/*.json" in kinds
-
-        def kill(point: Point):
-            place = bench.place()
-            bench.kill("apply", point, links=False, **place)
-            return place
-
-        # What has its last name when it is written can be torn where it stands.
-        bare = {
-            k: Point(n, torn=True) for n, k in enumerate(kinds) if k.startswith("write") and "/." not in k
-        }
-        assert bench.each([*one_of_each(kinds), *bare.values()], kill) == {}
 
 
 class TestClocks:

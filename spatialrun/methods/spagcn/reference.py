@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialrun.methods.expression_graph import neighbor_graph
+from spatialrun.methods.leiden import Leiden
 from spatialrun.methods.reporter import Reporter
 from spatialrun.methods.spagcn.network import Ints, Training, train
 
@@ -86,18 +88,6 @@ def _fit(H: Array, resolution: float, max_epochs: int, search: Search) -> Traini
 
 def leiden(Z: Array, resolution: float, seed: int) -> Ints:
     """Leiden communities (N,) of the graph of the 10 nearest in Z (N, C), as scanpy makes both."""
-    import anndata
-    import scanpy
-
-    sample = anndata.AnnData(Z.astype(np.float32))
-    scanpy.pp.neighbors(sample, n_neighbors=N_NEIGHBORS, use_rep="X", random_state=seed)
-    scanpy.tl.leiden(
-        sample,
-        resolution=max(resolution, 0.0),
-        random_state=seed,
-        flavor="igraph",
-        n_iterations=-1,
-        directed=False,
-    )
-    labels: Ints = sample.obs["leiden"].cat.codes.to_numpy(np.int32)
-    return labels
+    graph = neighbor_graph(Z, N_NEIGHBORS, seed=seed)
+    found = Leiden(graph.connectivities, n_iterations=-1, seed=seed).at(max(resolution, 0.0))
+    return found.labels

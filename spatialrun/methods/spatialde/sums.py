@@ -97,10 +97,18 @@ class KernelSums:
     centring: Array
 
 
-def apply(kernel: SpotKernel, columns: Callable[[int], Array], count: int, pool: Executor) -> Array:
-    """K H, (N, count), for the columns of H that ``columns`` gives ``LANES`` at a time, padded."""
-    parts = list(pool.map(lambda start: kernel.times(columns(start)), range(0, count, LANES)))
-    return np.column_stack(parts)[:, :count] if len(parts) > 1 else parts[0][:, :count]
+def apply(
+    kernel: SpotKernel, columns: Callable[[int], Array], n_spots: int, count: int, pool: Executor
+) -> Array:
+    """K H, (n_spots, count), for the columns of H that ``columns`` gives ``LANES`` at a time, padded."""
+    out = np.empty((n_spots, count))
+
+    def fill(start: int) -> None:
+        part = out[:, start : start + LANES]
+        part[:] = kernel.times(columns(start))[:, : part.shape[1]]
+
+    list(pool.map(fill, range(0, count, LANES)))
+    return out
 
 
 def lanes(values: Array) -> Callable[[int], Array]:
@@ -135,10 +143,10 @@ def kernel_sums(
     """
     K, square, cube = powers
     table, index = classes.table, classes.index
-    n_basis = table.psi.shape[1]
+    n, n_basis = len(index), table.psi.shape[1]
     h6, g6 = classes.shape(n_shapes)
     columns = np.column_stack([table.psi, g6])
-    applied = apply(K, by_class(columns, index), columns.shape[1], pool)
+    applied = apply(K, by_class(columns, index), n, columns.shape[1], pool)
     on_basis, on_g = np.ascontiguousarray(applied[:, :n_basis]), applied[:, n_basis:]
     del applied
 
@@ -162,13 +170,13 @@ def kernel_sums(
     o = Wk6 / (2.0 * S6 * S6) - k6 / S6
     g = g6[index]
     go = g * o
-    squared = apply(square, by_class(columns, index), columns.shape[1], pool)
+    squared = apply(square, by_class(columns, index), n, columns.shape[1], pool)
     WKKW = (h * (classes.total(squared[:, :n_basis]) @ table.phi.T)).sum(axis=0)
     second = (go * squared[:, n_basis:]).sum(axis=0)
     del squared
     pair_terms = np.column_stack([go, W6 * k6])
-    pair_sums = (pair_terms * apply(K, lanes(pair_terms), pair_terms.shape[1], pool)).sum(axis=0)
-    cubed = (g * apply(cube, by_class(g6, index), n_shapes, pool)).sum(axis=0)
+    pair_sums = (pair_terms * apply(K, lanes(pair_terms), n, pair_terms.shape[1], pool)).sum(axis=0)
+    cubed = (g * apply(cube, by_class(g6, index), n, n_shapes, pool)).sum(axis=0)
     G = [(g * o**power).sum(axis=0) for power in range(4)]
     pairs = (
         cubed
@@ -188,8 +196,8 @@ def kernel_sums(
     I_tt = (WKKW - 2.0 / S1 * Wkk + (Wk / S1) ** 2) / 2.0
     information = I_tt
     if reference:
-        ones = apply(square, lambda _: np.ones((len(index), LANES)), 1, pool)
-        twice = apply(K, lanes(on_basis), n_basis, pool)
+        ones = apply(square, lambda _: np.ones((n, LANES)), n, 1, pool)
+        twice = apply(K, lanes(on_basis), n, n_basis, pool)
         WWKk = (h * h * (classes.total(twice) @ table.phi.T)).sum(axis=0)
         rows = (h * h * classes.total(ones)).sum(axis=0)
         information = (rows - 2.0 / S1 * WWKk + S2 * kk / S1**2) / 2.0

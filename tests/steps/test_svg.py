@@ -116,6 +116,10 @@ def test_memory_for_the_benchmark_is_under_a_gigabyte() -> None:
     assert 3e8 < STEP.memory(Shape(1470, 35_554, 3_400_000), STEP.Params()) < 1e9
 
 
+def test_memory_for_half_a_million_bins_is_under_eight_gigabytes() -> None:
+    assert 1e9 < STEP.memory(Shape(500_000, 18_000, 135_000_000), STEP.Params()) < 8e9
+
+
 @pytest.mark.parametrize(
     "params",
     [

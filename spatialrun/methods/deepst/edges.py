@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+"""Torch says so once a process; what is used of it is tested against dense matrices."""
 
 
 class Edges:

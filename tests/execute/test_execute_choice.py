@@ -189,7 +189,7 @@ def test_a_task_that_failed_last_time_says_so(bench):
 
 def test_a_run_keeps_what_was_really_run_and_what_was_asked_for(bench):
     run = apply(
-        bench, "steps.other.with.value=7", "samples.a.api_token=hidden", until=["base"], samples="a"
+        bench, "steps.other.with.value=7", "samples.a.api_token=hush-hush", until=["base"], samples="a"
     ).run
     store = open_store(bench.store)
     kept = store.runs.get(run.id)
@@ -202,4 +202,4 @@ def test_a_run_keeps_what_was_really_run_and_what_was_asked_for(bench):
     assert store.runs.written(run.id) == {"1-recipe.yaml": bench.text}
     again = loads(text, base=bench.root)
     assert [(step.id, step.params) for step in again.steps][3][1].value == 7
-    assert not [path for path in bench.store.rglob("*") if path.is_file() and b"hidden" in path.read_bytes()]
+    assert not [path for path in bench.store.rglob("*") if path.is_file() and b"hush-hush" in path.read_bytes()]

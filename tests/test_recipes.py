@@ -98,7 +98,8 @@ def test_domains_of_a_labelled_section(real, only_workers):
             labels = experiment["section"].obs[f"{method}.{kind}"]
             assert set(labels) == set("0123456")
             assert labels.value_counts()["0"] == labels.value_counts().max() or kind == "refined"
-    assert set(experiment.figures) == {"section/domains", "section/expert_labels"}
+    drawn = {"domains", "expert_labels", "marker_genes", "metagene_map"}
+    assert set(experiment.figures) == {f"section/{name}" for name in drawn}
     assert len(pd.read_csv(real.root / "section.csv")) == 3639
 
     again, _ = real.apply("domains_labelled", "other", jobs=1)

@@ -202,4 +202,6 @@ def test_a_run_keeps_what_was_really_run_and_what_was_asked_for(bench):
     assert store.runs.written(run.id) == {"1-recipe.yaml": bench.text}
     again = loads(text, base=bench.root)
     assert [(step.id, step.params) for step in again.steps][3][1].value == 7
-    assert not [path for path in bench.store.rglob("*") if path.is_file() and b"hush-hush" in path.read_bytes()]
+    assert not [
+        path for path in bench.store.rglob("*") if path.is_file() and b"hush-hush" in path.read_bytes()
+    ]

@@ -45,6 +45,7 @@ class FreshStore(WrapperStore[Store]):  # type: ignore[misc]
         self.files: dict[str, tuple[int, int]] = like.files if like else {}
         self._metadata: dict[str, Buffer] = like._metadata if like else {}
         self._held: dict[str, Buffer] = like._held if like else {}
+        self._underway: set[str] = like._underway if like else set()
 
     def _with_store(self, store: Store) -> FreshStore:
         return type(self)(store, self)
@@ -69,7 +70,7 @@ class FreshStore(WrapperStore[Store]):  # type: ignore[misc]
         if _is_metadata(key):
             self._metadata[key] = value
             return
-        chunks = [name for name in self._held if not _is_metadata(name)]
+        chunks = [name for name in self._held if not _is_metadata(name) and name not in self._underway]
         if sum(len(self._held[name]) for name in chunks) > HELD_BYTES:
             await self._write(chunks)
 
@@ -102,19 +103,25 @@ class FreshStore(WrapperStore[Store]):  # type: ignore[misc]
         sync(self._write(list(self._held)))
 
     async def _write(self, keys: Sequence[str]) -> None:
-        """Write held values, metadata last."""
+        """Write held values, metadata last. zarr sets many chunks at once, so others may be writing, too."""
         turn = asyncio.Semaphore(WRITES_AT_ONCE)
 
         async def write(key: str) -> None:
             async with turn:
-                value = self._held[key]
+                value = self._held.get(key)
+                if value is None:  # who read it in the meantime has had it written
+                    return
                 await super(FreshStore, self).set(key, value)
                 content = value.to_bytes()
                 self.files[key] = (len(content), zlib.crc32(content))
                 if self._held.get(key) is value:
                     del self._held[key]
 
-        await asyncio.gather(*(write(key) for key in sorted(keys, key=_is_metadata)))
+        self._underway.update(keys)
+        try:
+            await asyncio.gather(*(write(key) for key in sorted(keys, key=_is_metadata)))
+        finally:
+            self._underway.difference_update(keys)
 
 
 class StrictStore(WrapperStore[Store]):  # type: ignore[misc]

@@ -91,8 +91,8 @@ class ActionCache:
     def commit(self, attempt: Attempt, record: ActionRecord, *, replace: bool = False) -> ActionRecord:
         """Make an attempt visible; return the record that stands (another's, where another was first).
 
-        A record that is torn, or whose objects are gone, is replaced; so is any with ``replace`` (an export that
-        was written again). A record that holds other results is kept as a finding.
+        A record that is damaged, or whose objects are gone, is replaced; so is any with ``replace`` (an export
+        that was written again). A record that holds other results is kept as a finding.
         """
         attempt.verify()
         path, content = record_path(record.key), record.to_bytes()

@@ -62,7 +62,7 @@ class Backend(Protocol):
         """Write a file whole or not at all, replacing what was there."""
 
     def create(self, path: str, content: bytes) -> bool:
-        """Write a file, durably, unless there is one already; say whether this call made it."""
+        """Write a file, durably, unless there is one already that is not empty; say whether this call made it."""
 
     def swap(self, path: str, old: bytes, new: bytes) -> bool:
         """Replace a file whose content is ``old``; say whether it was."""

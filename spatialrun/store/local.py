@@ -54,18 +54,21 @@ class LocalBackend:
             _sync(target.parent)
 
     def create(self, path: str, content: bytes) -> bool:
-        """Write a file unless there is one: a hard link to its name is the one instant at which it appears."""
+        """Write a file unless there is one: a hard link to its name is the one instant at which it appears.
+
+        An empty file counts as none. Where there are no hard links, it is what is left of one who claimed the
+        name and was killed.
+        """
         target = self.root / path
         with self._temporary(target, content) as temporary:
             try:
                 os.link(temporary, target)
             except FileExistsError:
-                return False
+                return self._take_over(path, content)
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
-                if not self._create_without_links(target, content):
-                    return False
+                return self._create_without_links(temporary, path, content)
             _sync(target.parent)
         return True
 
@@ -74,16 +77,13 @@ class LocalBackend:
 
         The lock is on the file that is replaced, so that it goes when its holder does: nobody ever has to unlock.
         """
-        import fcntl
-
         target = self.root / path
         try:
             handle = target.open("rb")
         except FileNotFoundError:
             return False
         with handle:
-            with suppress(OSError):  # some network file systems have no locks: there the last one wins
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            _lock(handle.fileno())
             if handle.read() != old or not _is_at(handle.fileno(), target):
                 return False
             self.put(path, new)
@@ -241,17 +241,27 @@ class LocalBackend:
                 with suppress(OSError):
                     temporary.unlink()
 
-    def _create_without_links(self, target: Path, content: bytes) -> bool:
-        """Create exclusively on file systems without hard links; a torn file is caught when it is parsed."""
+    def _create_without_links(self, temporary: Path, path: str, content: bytes) -> bool:
+        """Claim a name with an empty file, and put the whole one in its place: nobody ever sees a part of it.
+
+        The lock is that of :meth:`swap`, so that a claim is either made good or taken over, and not both.
+        """
+        target = self.root / path
         try:
-            with target.open("xb") as handle:
-                handle.write(content)
-                handle.flush()
-                _fsync(handle.fileno())
+            handle = target.open("xb")
         except FileExistsError:
-            return False
-        _set_mode(target, self._modes()[1])
+            return self._take_over(path, content)
+        with handle:
+            _lock(handle.fileno())
+            if not _is_at(handle.fileno(), target):
+                return False
+            temporary.replace(target)
+            _sync(target.parent)
         return True
+
+    def _take_over(self, path: str, content: bytes) -> bool:
+        """Write a file in the place of an empty one; say whether there was such."""
+        return bool(content) and self.size(path) == 0 and self.swap(path, b"", content)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -269,6 +279,14 @@ def _set_mode(path: str | Path, mode: int) -> None:
     if stat.S_IMODE(os.stat(path).st_mode) != mode:  # noqa: PTH116  (many files, quickly)
         with suppress(PermissionError):  # another member's file, linked here: it has its mode already
             os.chmod(path, mode)  # noqa: PTH101
+
+
+def _lock(descriptor: int) -> None:
+    """Wait for the lock on a file; some network file systems have none: there the last one wins."""
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

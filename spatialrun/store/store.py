@@ -75,7 +75,7 @@ def open_store(url: str | Path) -> Store:
     """
     backend = _backend(url)
     header = backend.get(_HEADER)
-    if header is None:
+    if not header:
         raise StoreError(
             "store.missing",
             "there is no store here",
@@ -96,11 +96,11 @@ def create_store(url: str | Path) -> Store:
     """
     backend = _backend(url)
     header = backend.get(_HEADER)
-    if header is None:
+    if not header:  # an empty one is that of somebody who was killed while making the store
         # Names with a dot are left out: half-written headers, and what file managers leave behind.
-        others = [name for name in backend.list("") if not name.startswith(".")]
+        others = [name for name in backend.list("") if not name.startswith(".") and name != _HEADER]
         # Looked for once more: whoever makes the store at the same time writes the header first.
-        if others and backend.get(_HEADER) is None:
+        if others and not backend.get(_HEADER):
             raise StoreError(
                 "store.not-a-store",
                 "the folder holds files, but no store",
@@ -108,10 +108,6 @@ def create_store(url: str | Path) -> Store:
                 hint="name an empty or new folder as `store:`",
             )
         backend.create(_HEADER, _WHOLE)
-        header = backend.get(_HEADER) or b""
-    elif header != _WHOLE and _WHOLE.startswith(header) and set(backend.list("")) == {_HEADER}:
-        # Where there are no hard links, whoever was killed while making the store has left a part of it.
-        backend.swap(_HEADER, header, _WHOLE)
         header = backend.get(_HEADER) or b""
     _check_header(backend, header)
     return Store(backend)

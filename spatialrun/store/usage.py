@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from spatialrun.store.backend import Backend, FileFacts
@@ -24,7 +26,8 @@ class Usage:
     Attributes
     ----------
     holders
-        ``data/<attempt>``, ``runs/<run>``, ``partial/<key>`` to files; everything else under the empty name.
+        ``data/<attempt>``, ``runs/<run>``, ``partial/<key>`` to files; everything else under the empty name. A
+        folder in which somebody was killed before there was a file is held by itself, with no bytes.
     """
 
     holders: Mapping[str, tuple[FileFacts, ...]]
@@ -38,6 +41,11 @@ class Usage:
             entry, inner, _ = rest.partition("/")
             holder = f"{folder}/{entry}" if folder in HELD and inner else ""
             holders.setdefault(holder, []).append(facts)
+        for path in (
+            [] if backend.remote else [f"{held}/{name}" for held in HELD for name in backend.list(held)]
+        ):
+            if path not in holders and (folder_facts := _folder(backend, path)):
+                holders[path] = [folder_facts]
         return cls({holder: tuple(files) for holder, files in holders.items()})
 
     def within(self, folder: str) -> list[str]:
@@ -51,3 +59,12 @@ class Usage:
     def modified(self, holder: str) -> float:
         """Return when a holder was last written to, in seconds since the epoch."""
         return max((facts.modified for facts in self.holders.get(holder, ())), default=0.0)
+
+
+def _folder(backend: Backend, path: str) -> FileFacts | None:
+    """Return what is known of a folder as such; ``None`` where there is none."""
+    with suppress(FileNotFoundError):
+        found = backend.local(path).lstat()
+        if stat.S_ISDIR(found.st_mode):
+            return FileFacts(path, 0, found.st_mtime, (found.st_dev, found.st_ino))
+    return None

@@ -150,11 +150,11 @@ class _Verifier:
     def _record(self, key: str) -> Mapping[str, ObjectRef]:
         """Check a record; return its outputs, none of one that is damaged.
 
-        A run may outlive a record: its manifest says what it holds.
+        A run may outlive a record: its manifest says what it holds. An empty record is none.
         """
         self.records += 1
         record = self.store.actions.read(key)
-        if record is None and not self.backend.exists(record_path(key)):
+        if record is None and not self.backend.size(record_path(key)):
             return {}
         if record is None:
             self._find("record", record_path(key), "cannot be read")

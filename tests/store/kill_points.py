@@ -22,6 +22,8 @@ WRITES = os.O_WRONLY | os.O_RDWR
 PATHS = {"os.mkdir": 0, "os.rename": 1, "os.link": 1, "os.remove": 0, "os.rmdir": 0, "os.symlink": 1}
 """The events that change something, and which argument names what they change."""
 IN_BUCKETS = ("put", "put_async", "copy", "delete", "delete_async")
+CLAIMED = ("/store/store.json", "/store/actions/", "/store/leases/", "/store/findings/")
+"""What, without hard links, is opened under its own name to claim that, and has nothing written to it there."""
 GENES = 40
 ANY = "*"
 
@@ -107,10 +109,15 @@ class Points:
             raise OSError(self.refuse, os.strerror(self.refuse), path)
         if len(self.seen) == self.at and self.refuse is None:
             if self.torn and path is not None:
-                Path(path).write_bytes(b'{"')
+                Path(path).write_bytes(self._part_of(path))
             os.kill(os.getpid(), signal.SIGKILL)
         self.seen.append(_kind(what.replace(self.root, "")))
         self._inside = False
+
+    def _part_of(self, path: str) -> bytes:
+        """Return what is there of a file that is half written."""
+        claimed = path.replace(self.root, "").startswith(CLAIMED) and not Path(path).name.startswith(".")
+        return b"" if claimed else b'{"'
 
 
 def _kind(what: str) -> str:
@@ -227,8 +234,10 @@ def _nothing(_: int) -> None:
     pass
 
 
-def _no_link(*_: Any, **__: Any) -> None:
-    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+def _no_link(_: Any, target: Any, **__: Any) -> None:
+    """Answer as Linux does where a file system has no hard links."""
+    code = errno.EEXIST if os.path.lexists(target) else errno.EPERM
+    raise OSError(code, os.strerror(code))
 
 
 def collect(root: str, url: str | None = None, at: int | None = None, torn: bool = False) -> dict[str, Any]:
@@ -291,7 +300,11 @@ def _view_of(path: Path) -> list[str]:
 
 
 def recover(
-    root: str, url: str | None = None, edits: tuple[str, ...] = (), thorough: bool = True
+    root: str,
+    url: str | None = None,
+    edits: tuple[str, ...] = (),
+    thorough: bool = True,
+    links: bool = True,
 ) -> dict[str, Any]:
     """Look at what is there, and apply once more; nothing is unlocked, and nobody is waited for.
 
@@ -304,9 +317,9 @@ def recover(
     lab = lab_of(root, url)
     if thorough:
         lab.plan(*edits)
-    again = apply(root, url, edits, watch=False)
+    again = apply(root, url, edits, watch=False, links=links)
     if thorough:
-        quiet = apply(root, url, edits, watch=False)
+        quiet = apply(root, url, edits, watch=False, links=links)
         amiss += ["applied once more, it changes something"] if quiet["changed"] else []
         store = open_store(url or lab.store)
         gc.collect(store, gc.Policy(keep_runs=1, grace=0, partial_age=0, temporary_age=0))
@@ -316,10 +329,11 @@ def recover(
 
 
 def _leftovers(store: Any) -> list[str]:
-    """Return what a collection without grace has left that nobody needs; a folder without files is nothing."""
+    """Return what a collection without grace has left that nobody needs."""
     records = [store.actions.read(key) for key in store.actions.keys()]  # noqa: SIM118
     used = {record.attempt for record in records if record}
-    kept = [facts.path for facts in store.backend.walk("data") if facts.path.split("/")[1] not in used]
+    kept = [f"data/{name}" for name in store.backend.list("data") if name not in used]
+    kept += [f"runs/{name}" for name in set(store.backend.list("runs")) - set(store.runs.names())]
     for folder in ("partial", "intents", "leases", "tombstones"):
         kept += [facts.path for facts in store.backend.walk(folder)]
     return [f"{path} is left over" for path in kept]

@@ -241,6 +241,20 @@ def test_old_leftovers_go(history):
     assert not any(history.backend.exists(path) for path in leftovers)
 
 
+def test_folders_without_files_go_unless_they_are_young_or_somebody_is_about_to_fill_them(history):
+    before = attempts(history)
+    history.intents.announce(Intent("alive"))
+    for path in ("data/one-dead/table", "data/two-alive/table", "runs/never"):
+        history.backend.folder(path)
+    collect(history)
+    assert attempts(history) == before | {"one-dead", "two-alive"}
+    result = collect(history, NOW)
+    assert (result.attempts, result.runs, result.freed) == (("one-dead",), ("never",), 0)
+    assert attempts(history) == before | {"two-alive"}
+    assert not history.backend.exists("runs/never")
+    assert list(Tombstones(history.backend)) == []
+
+
 def test_a_run_that_was_never_saved_goes(history):
     history.backend.put("runs/run0/view.zarr/zarr.json", b"{}")
     assert collect(history, NOW).runs == ("run0",)

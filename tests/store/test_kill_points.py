@@ -32,15 +32,18 @@ class Point:
 
 
 class Bench:
-    """Places to kill in, and what is done there; ``bucket`` is where the stores are, if not in folders."""
+    """Places to kill in, and what is done there.
 
-    def __init__(self, home: Path, warm: list[Forks], bucket: str | None) -> None:
-        self.home, self.bucket, self._warm = home, bucket, warm
+    ``bucket`` is where the stores are, if not in folders; without ``links``, file systems have no hard links.
+    """
+
+    def __init__(self, home: Path, warm: list[Forks], bucket: str | None, *, links: bool = True) -> None:
+        self.home, self.bucket, self.links, self._warm = home, bucket, links, warm
         self._numbers = itertools.count()
         self._free: SimpleQueue[Forks] = SimpleQueue()
         for forks in warm:
             self._free.put(forks)
-        self.undisturbed = self.do("apply", **self.place())
+        self.undisturbed = self.do("apply", **self.place(), links=links)
 
     def place(self) -> dict[str, Any]:
         """A new place: a folder, and a URL where stores are in a bucket."""
@@ -66,7 +69,7 @@ class Bench:
 
     def go_on(self, place: dict[str, Any], *, thorough: bool) -> list[str]:
         """Go on where something was killed; return what is amiss."""
-        found = self.do("recover", **place, thorough=thorough)
+        found = self.do("recover", **place, thorough=thorough, links=self.links)
         told = ("status", "digests", "export")
         wrong = [name for name in told if found.get(name) != self.undisturbed[name]]
         self.clear(place)
@@ -93,7 +96,7 @@ class Bench:
 
         def kill(point: Point) -> dict[str, Any]:
             place = self.place()
-            self.kill("apply", point, **place)
+            self.kill("apply", point, **place, links=self.links)
             return place
 
         return self.each(points, kill)

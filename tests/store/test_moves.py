@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import time
@@ -12,7 +13,7 @@ import anndata
 import kill_points
 import pytest
 from lab import digests, done, statuses
-from test_kill_points import Bench
+from test_kill_points import Bench, Point, every
 
 from spatialrun.store import leases
 from spatialrun.store.gc import Policy, collect
@@ -77,13 +78,33 @@ def test_what_one_of_a_group_makes_the_others_may_change(lab, tmp_path, mode):
 
 
 class TestWithoutHardLinks:
-    def test_all_is_the_same(self, home, warm):
-        bench = Bench(home, warm, None)
-        place = bench.place()
-        found = bench.do("apply", **place, links=False, watch=False)
+    @pytest.fixture
+    def bench(self, home, warm):
+        return Bench(home, warm, None, links=False)
+
+    def test_all_is_the_same(self, home, warm, bench):
+        found = bench.undisturbed
         assert found["errors"] == []
-        assert found["digests"] == bench.undisturbed["digests"]
+        assert found["digests"] == Bench(home, warm, None).undisturbed["digests"]
+        place = bench.place()
+        assert bench.do("apply", **place, links=False)["export"] == found["export"]
         assert bench.go_on(place, thorough=True) == []
+
+    def test_killed_where_a_name_is_claimed(self, bench):
+        claims = {
+            kind: Point(at, torn=kind.startswith("write"))
+            for at, kind in enumerate(bench.undisturbed["points"])
+            if kind.split()[0] in ("write", "rename")
+            and re.search(r"/(store\.json|(actions|leases)/[^.]+)", kind)
+        }
+        assert {"write /store/store.json", "rename /store/actions/*/*.json"} <= claims.keys()
+        assert bench.in_apply(claims.values()) == {}
+
+    @pytest.mark.slow
+    def test_killed_at_every_point(self, bench):
+        points = every(bench.undisturbed["points"])
+        assert len(points) > 100
+        assert bench.in_apply(points) == {}
 
 
 class TestClocks:

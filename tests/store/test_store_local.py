@@ -1,6 +1,7 @@
 """The local backend: whole files or none, one creator, one swap, modes of the group, copies where links fail."""
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import stat
@@ -101,10 +102,19 @@ def swap(backend, name):
     return backend.swap("race/file", b"old", name.encode())
 
 
-@pytest.mark.parametrize("function", [create, swap])
-def test_of_eight_processes_exactly_one_wins(backend, function):
-    if function is swap:
-        backend.put("race/file", b"old")
+def no_links(source, target):
+    """What Linux answers where a file system has no hard links."""
+    code = errno.EEXIST if os.path.lexists(target) else errno.EPERM
+    raise OSError(code, os.strerror(code))
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize(("function", "before"), [(create, None), (create, b""), (swap, b"old")])
+def test_of_eight_processes_exactly_one_wins(backend, function, before, links, monkeypatch):
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    if before is not None:
+        backend.put("race/file", before)
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(8), context.Queue()
     names = [f"process-{number}" * 1000 for number in range(8)]
@@ -152,6 +162,39 @@ class TestWithoutHardLinks:
         assert not backend.create("a", b"two")
         assert backend.get("a") == b"one"
         assert files(tmp_path) == ["a"]
+
+
+def test_without_hard_links_a_name_is_claimed_by_an_empty_file_that_counts_as_none(
+    backend, tmp_path, monkeypatch
+):
+    class Killed(BaseException):
+        pass
+
+    def die(self, target):
+        assert target.read_bytes() == b""
+        raise Killed
+
+    monkeypatch.setattr(os, "link", no_links)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", die)
+        with pytest.raises(Killed):
+            backend.create("a", b"one")
+    assert backend.create("a", b"two")
+    assert not backend.create("a", b"three")
+    assert backend.get("a") == b"two"
+    assert files(tmp_path) == ["a"]
+
+
+def test_a_claim_that_another_took_over_is_lost(backend, monkeypatch):
+    def slowly(descriptor, operation, lock=fcntl.flock):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        assert backend.create("a", b"the other's")
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(fcntl, "flock", slowly)
+    assert not backend.create("a", b"ours")
+    assert backend.get("a") == b"the other's"
 
 
 def test_other_faults_of_links_are_told(backend, monkeypatch):

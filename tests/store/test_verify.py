@@ -84,6 +84,13 @@ def test_a_record_that_is_torn_or_of_another_identity_is_found(home):
     }
 
 
+def test_an_empty_record_is_none(home):
+    key = next(iter(home.actions.keys()))
+    home.backend.put(f"actions/{key[:2]}/{key}.json", b"")
+    assert home.actions.get(key) is None
+    assert verify(home).faults == ()
+
+
 def test_what_was_dropped_is_computed_anew_and_the_same(applied, home):
     before = digests(home.runs.latest())
     flip(chunk_of(home, "a", "layers/lognorm"))

@@ -78,7 +78,6 @@ DAMAGES = {
     ),
     "an object's metadata cut short": (lambda lab: change(lab, f"{object_of(lab)}/zarr.json", cut), "size"),
     "a record cut short": (lambda lab: change(lab, record_of(lab), cut), "record"),
-    "a record of nothing": (lambda lab: change(lab, record_of(lab), cut_off), "record"),
 }
 
 
@@ -149,6 +148,18 @@ def test_a_run_or_the_name_of_the_newest_that_is_torn_costs_nothing_computed(lab
         outcome = lab.apply()
         assert outcome.errors == ()
         assert not outcome.changed or {task.status for task in outcome.run.tasks.values()} == {"cached"}
+
+
+def test_an_empty_record_is_none(lab):
+    """A kill between a claim and its record leaves it, where there are no hard links."""
+    change(lab, record_of(lab), cut_off)
+    assert verify(open_store(lab.url)).faults == ()
+    backend_of(lab).delete("latest")
+    backend_of(lab).delete("runs")
+    outcome = lab.apply()
+    assert outcome.errors == ()
+    assert "done" in {task.status for task in outcome.run.tasks.values()}
+    assert backend_of(lab).get(record_of(lab))
 
 
 def test_torn_leftovers_of_the_engine_itself_are_passed_over(lab):

@@ -5,9 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_matrix
+
+TOGETHER = 4_000_000
+"""Counts that are looked at together: what they are turned into for that takes several times their memory."""
+
+
+def spot_totals(counts: csc_matrix) -> NDArray[np.float64]:
+    """Sum of each spot's counts (N, G), CSC: (N,) float64, exact."""
+    total = np.zeros(counts.shape[0])
+    for start in range(0, len(counts.data), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        total += np.bincount(counts.indices[part], counts.data[part], counts.shape[0])
+    return total
 
 
 def to_depth(counts: csc_matrix, target_sum: float | None = 1e4) -> csc_matrix:
@@ -31,13 +44,15 @@ def to_depth(counts: csc_matrix, target_sum: float | None = 1e4) -> csc_matrix:
     """
     from scipy.sparse import csc_matrix
 
-    # Without any counts bincount forgets that weights are floats.
-    total = np.bincount(counts.indices, counts.data, counts.shape[0]).astype(np.float64)
+    total = spot_totals(counts)
     occupied = total > 0
     if target_sum is None:
         target_sum = float(np.median(total[occupied])) if occupied.any() else 1.0
     factor = np.divide(target_sum, total, out=np.zeros_like(total), where=occupied)
-    data = (counts.data * factor[counts.indices]).astype(np.float32)
+    data = np.empty(len(counts.data), np.float32)
+    for start in range(0, len(counts.data), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        data[part] = counts.data[part] * factor[counts.indices[part]]
     return csc_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
 
 

@@ -6,7 +6,7 @@ import pytest
 import scanpy
 from scipy.sparse import csc_matrix
 
-from spatialrun.methods.normalize import log1p, to_depth
+from spatialrun.methods.normalize import log1p, spot_totals, to_depth
 
 COUNTS = csc_matrix(np.array([[0, 3, 1], [2, 0, 0], [0, 0, 0], [5, 5, 0]], dtype=np.int32))
 
@@ -42,3 +42,11 @@ def test_sparse_single_precision_by_gene() -> None:
 def test_large_totals_keep_their_digits() -> None:
     big = csc_matrix(np.array([[2**30, 2**30, 2**30]], dtype=np.int32))
     np.testing.assert_allclose(to_depth(big, 3.0).toarray(), [[1, 1, 1]], rtol=1e-7)
+
+
+def test_parts_make_no_difference(monkeypatch) -> None:
+    counts = csc_matrix(np.random.default_rng(0).poisson(0.3, (50, 40)).astype(np.int32))
+    whole = to_depth(counts)
+    monkeypatch.setattr("spatialrun.methods.normalize.TOGETHER", 7)
+    assert to_depth(counts).data.tobytes() == whole.data.tobytes()
+    np.testing.assert_array_equal(spot_totals(counts), counts.toarray().sum(axis=1))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialrun.errors import DataError
+from spatialrun.methods.normalize import spot_totals
 from spatialrun.methods.variable import rank, vst
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def _some_spots(counts: csc_matrix, rng: np.random.Generator) -> csc_matrix:
 
 def factors(counts: csc_matrix) -> NDArray[np.float64]:
     """What brings each spot to 10,000 counts, (N,); 0 for spots without any."""
-    # Without any counts bincount forgets that weights are floats.
-    depth = np.bincount(counts.indices, counts.data, counts.shape[0]).astype(np.float64)
+    depth = spot_totals(counts)
     return np.divide(DEPTH, depth, out=np.zeros_like(depth), where=depth > 0)
 
 

@@ -19,8 +19,12 @@ from forks import KILLED, Forks
 
 THOROUGHLY_EVERY = 8
 KILLS = 100
-ALL = os.environ.get("SPATIALRUN_KILL_POINTS") == "all"
+SWEEP = os.environ.get("SPATIALRUN_KILL_POINTS")
+ALL = SWEEP == "all"
 """Whether to take every point, and not three of each kind: the same step for the same sort of file."""
+sweep = pytest.mark.skipif(
+    not SWEEP, reason="a sweep of ten minutes: set SPATIALRUN_KILL_POINTS to some or all"
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Bench:
         points = list(points)
         with ThreadPoolExecutor(len(self._warm)) as pool:
             amiss = list(pool.map(one, enumerate(points)))
-        assert len(self.missed) <= len(points) // 20, f"never come to: {self.missed}"
+        assert len(self.missed) <= max(2, len(points) // 20), f"never come to: {self.missed}"
         return {point: found for point, found in zip(points, amiss, strict=True) if found}
 
     def in_apply(self, points: Iterable[Point]) -> dict[Point, list[str]]:
@@ -149,6 +153,7 @@ def test_killed_at_the_points_of_the_commit(home, warm):
     assert bench.in_apply(points) == {}
 
 
+@sweep
 @pytest.mark.slow
 def test_killed_at_every_point(bench):
     points = every(bench.undisturbed["points"])
@@ -189,6 +194,7 @@ def test_a_collection_killed_at_one_point_of_each_sort(bench):
     assert bench.each(one_of_each(kinds), kill) == {}
 
 
+@sweep
 @pytest.mark.slow
 def test_a_collection_killed_at_every_point(home, warm):
     bench = Bench(home, warm, None)

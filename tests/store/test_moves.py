@@ -13,7 +13,7 @@ import anndata
 import kill_points
 import pytest
 from lab import digests, done, statuses
-from test_kill_points import Bench, Point, every
+from test_kill_points import Bench, Point, every, sweep
 
 from spatialrun.store import leases
 from spatialrun.store.gc import Policy, collect
@@ -100,6 +100,7 @@ class TestWithoutHardLinks:
         assert {"write /store/store.json", "rename /store/actions/*/*.json"} <= claims.keys()
         assert bench.in_apply(claims.values()) == {}
 
+    @sweep
     @pytest.mark.slow
     def test_killed_at_every_point(self, bench):
         points = every(bench.undisturbed["points"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import IdentityTransform
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from spatialrun.errors import DataError, UsageError
 from spatialrun.plots import palettes, style
 from spatialrun.plots.grid import PAD, SHAPES_AT_MOST, compose, head_of
-from spatialrun.plots.scales import Limit, Palette, Scale, as_series, is_categorical
+from spatialrun.plots.points import Order, Points, check_sizes
+from spatialrun.plots.scales import Limit, Palette, Scale, is_categorical
 
 # Room left of the map and below it for the names of its axes, in inches.
 _AXIS = 0.2
@@ -58,7 +58,7 @@ class Map:
     vmin: Limit = None
     vmax: Limit = None
     na_color: str = palettes.MISSING
-    order: Literal["value", "given"] = "value"
+    order: Order = "value"
     alpha: float = 1.0
     title: str | None = None
     label: str | None = None
@@ -103,12 +103,9 @@ class _Scene:
 
     def __init__(self, panel: Map) -> None:
         self.panel = panel
-        if panel.ptsize is not None and not panel.ptsize > 0:
-            raise UsageError("usage", f"ptsize is {panel.ptsize!r}", hint="give a number above 0")
-        self.xy = _checked(panel.coordinates)
-        self.values: pd.Series | None = None if panel.values is None else as_series(panel.values)
-        if self.values is not None and len(self.values) != len(self.xy):
-            raise DataError("data.values", f"{len(self.values)} values for {len(self.xy)} spots")
+        check_sizes(panel, "ptsize")
+        self.points = Points.checked(panel.coordinates, panel.values)
+        self.xy, self.values = self.points.xy, self.points.values
         self.shown = np.ones(len(self.xy), dtype=bool)
         self.head, self.foot = head_of(panel.title), PAD
 
@@ -140,17 +137,14 @@ class _Scene:
             axes.set_title(self.panel.title)
 
     def _draw_spots(self, axes: Axes, scale: Scale) -> None:
-        values = pd.Series(np.zeros(len(self.xy))) if self.values is None else self.values
-        turn = self._turn(values)
-        colors = scale.colors(values.iloc[turn])
-        colors[:, 3] *= self.panel.alpha
+        turn = self.points.turn(self.panel.order, mixed=True)
         size = self.panel.ptsize or float(np.clip(_AREA / len(self.xy), _LEAST, _LARGEST))
         spots = PathCollection(
             [_DOT],
             sizes=[size],
             offsets=self.xy[turn],
             offset_transform=axes.transData,
-            facecolors=colors,
+            facecolors=self.points.colors(scale, turn, self.panel.alpha),
             edgecolors="none",
             linewidths=0,
             transform=IdentityTransform(),
@@ -159,16 +153,6 @@ class _Scene:
         spots.set_rasterized(len(turn) > SHAPES_AT_MOST)
         axes.add_collection(spots, autolim=False)
 
-    def _turn(self, values: pd.Series) -> NDArray[np.intp]:
-        """The order in which spots are drawn; those without a value lie below."""
-        if self.panel.order == "given":
-            rank = values.notna().to_numpy() * 1.0
-        elif is_categorical(values):
-            rank = np.random.default_rng(0).random(len(values)) - values.isna().to_numpy() * 1.0
-        else:
-            rank = values.fillna(-np.inf).to_numpy()
-        return np.argsort(rank, kind="stable")
-
     def _draw_names(self, axes: Axes, values: pd.Series) -> None:
         halo = [withStroke(linewidth=2.2, foreground="white")]
         codes = values.cat.codes.to_numpy()
@@ -176,14 +160,3 @@ class _Scene:
             x, y = np.median(self.xy[codes == code], axis=0)
             name = axes.text(x, y, values.cat.categories[code], ha="center", va="center", zorder=3)
             name.set(fontweight="bold", fontsize=8, color=style.INK, path_effects=halo)
-
-
-def _checked(coordinates: ArrayLike) -> NDArray[np.float64]:
-    xy = np.asarray(coordinates, dtype=np.float64)
-    if xy.size == 0:
-        raise DataError("data.empty", "no spots to draw", hint="look at the filters of the sample")
-    if xy.ndim != 2 or xy.shape[1] != 2 or not np.isfinite(xy).all():
-        raise DataError(
-            "data.coordinates", f"places of shape {xy.shape} that are not pairs of finite numbers"
-        )
-    return xy

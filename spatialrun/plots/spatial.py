@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
@@ -31,14 +30,9 @@ from spatialrun.errors import DataError, UsageError
 from spatialrun.plots import palettes, style
 from spatialrun.plots.geometry import Crop, Range, View, lattice, view
 from spatialrun.plots.grid import PAD, SHAPES_AT_MOST, compose, head_of
+from spatialrun.plots.points import Order, Points, check_sizes
 from spatialrun.plots.render import render
-from spatialrun.plots.scales import (
-    Limit,
-    Palette,
-    Scale,
-    as_series,
-    is_categorical,
-)
+from spatialrun.plots.scales import Limit, Palette, Scale
 
 __all__ = ["Panel", "panels", "render", "spatial"]
 
@@ -120,7 +114,7 @@ class Panel:
     vmin: Limit = None
     vmax: Limit = None
     na_color: str = palettes.MISSING
-    order: Literal["value", "given"] = "value"
+    order: Order = "value"
     alpha: float = 1.0
     image_alpha: float = 1.0
     title: str | None = None
@@ -200,18 +194,9 @@ class _Scene:
 
     def __init__(self, panel: Panel) -> None:
         self.panel = panel
-        for name in ("image_scalef", "spot_diameter", "ptsize", "microns_per_pixel"):
-            size = getattr(panel, name)
-            if size is not None and not size > 0:
-                raise UsageError("usage", f"{name} is {size!r}", hint="give a number above 0")
-        self.xy = _coordinates(panel.coordinates)
-        self.values: pd.Series | None = None if panel.values is None else as_series(panel.values)
-        if self.values is not None and len(self.values) != len(self.xy):
-            raise DataError(
-                "data.values",
-                f"{len(self.values)} values for {len(self.xy)} spots",
-                hint="give one value per spot",
-            )
+        check_sizes(panel, "image_scalef", "spot_diameter", "ptsize", "microns_per_pixel")
+        self.points = Points.checked(panel.coordinates, panel.values)
+        self.xy, self.values = self.points.xy, self.points.values
         if panel.shape not in _SHAPES:
             raise UsageError("usage", f"no shape {panel.shape!r}", hint=f"one of {', '.join(_SHAPES)}")
         self.image = None if panel.image is None else _background(panel.image)
@@ -291,16 +276,8 @@ class _Scene:
             )
 
     def _draw_spots(self, axes: Axes, scale: Scale) -> None:
-        values = pd.Series(np.zeros(len(self.xy))) if self.values is None else self.values
-        index = np.flatnonzero(self.shown)
-        visible = values.iloc[index]
-        rank = visible.isna().to_numpy() * -1.0
-        if self.panel.order == "value" and not is_categorical(values):
-            # Missing sort below everything that has a value.
-            rank = visible.fillna(-np.inf).to_numpy()
-        turn = np.argsort(rank, kind="stable")
-        colors = scale.colors(visible.iloc[turn])
-        colors[:, 3] *= self.panel.alpha
+        turn = self.points.turn(self.panel.order, mixed=False)
+        visible = turn[self.shown[turn]]
         tiles = self.panel.shape != "circle" and self.panel.ptsize is None and self.panel.alpha == 1
         if self.panel.ptsize is None:
             # Linear axes have an affine transform: its linear part takes the slide's pixels to the figure's.
@@ -312,30 +289,17 @@ class _Scene:
         spots = PathCollection(
             [outline],
             sizes=sizes,
-            offsets=self.xy[index[turn]],
+            offsets=self.xy[visible],
             offset_transform=axes.transData,
-            facecolors=colors,
+            facecolors=self.points.colors(scale, visible, self.panel.alpha),
             # A hairline in the tile's own colour closes the seams that antialiasing leaves between tiles.
             edgecolors="face" if tiles else "none",
             linewidths=0.4 if tiles else 0,
             transform=transform,
             zorder=2,
         )
-        spots.set_rasterized(len(index) > SHAPES_AT_MOST)
+        spots.set_rasterized(len(visible) > SHAPES_AT_MOST)
         axes.add_collection(spots, autolim=False)
-
-
-def _coordinates(coordinates: ArrayLike) -> NDArray[np.float64]:
-    xy = np.asarray(coordinates, dtype=np.float64)
-    if xy.size == 0:
-        raise DataError("data.empty", "no spots to draw", hint="look at the filters of the sample")
-    if xy.ndim != 2 or xy.shape[1] != 2 or not np.isfinite(xy).all():
-        raise DataError(
-            "data.coordinates",
-            f"coordinates of shape {xy.shape} that are not pairs of finite numbers",
-            hint="give x and y of every spot in full-resolution pixels",
-        )
-    return xy
 
 
 def _background(image: NDArray[Any]) -> NDArray[Any]:

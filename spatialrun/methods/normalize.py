@@ -23,6 +23,21 @@ def spot_totals(counts: csc_matrix) -> NDArray[np.float64]:
     return total
 
 
+def spot_breadths(counts: csc_matrix) -> NDArray[np.int32]:
+    """Genes of which each spot has a count (N, G), CSC without stored zeros: (N,) int32."""
+    breadth = np.zeros(counts.shape[0], np.int32)
+    for start in range(0, len(counts.indices), TOGETHER):
+        breadth += np.bincount(counts.indices[start : start + TOGETHER], minlength=len(breadth)).astype(
+            np.int32
+        )
+    return breadth
+
+
+def depth_factors(total: NDArray[np.float64], target_sum: float) -> NDArray[np.float64]:
+    """What brings spots of these totals (N,) to ``target_sum`` counts: (N,); 0 for spots without any."""
+    return np.divide(target_sum, total, out=np.zeros_like(total), where=total > 0)
+
+
 def to_depth(counts: csc_matrix, target_sum: float | None = 1e4) -> csc_matrix:
     """Scale every spot to the same total.
 
@@ -45,10 +60,10 @@ def to_depth(counts: csc_matrix, target_sum: float | None = 1e4) -> csc_matrix:
     from scipy.sparse import csc_matrix
 
     total = spot_totals(counts)
-    occupied = total > 0
     if target_sum is None:
+        occupied = total > 0
         target_sum = float(np.median(total[occupied])) if occupied.any() else 1.0
-    factor = np.divide(target_sum, total, out=np.zeros_like(total), where=occupied)
+    factor = depth_factors(total, target_sum)
     data = np.empty(len(counts.data), np.float32)
     for start in range(0, len(counts.data), TOGETHER):
         part = slice(start, start + TOGETHER)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spatialrun.methods.normalize import spot_breadths, spot_totals
+
 if TYPE_CHECKING:
     from scipy.sparse import csc_matrix
 
@@ -56,11 +58,7 @@ def spot_metrics(counts: csc_matrix) -> SpotMetrics:
     Names and values as ``scanpy.pp.calculate_qc_metrics``, after scater (McCarthy et al. 2017,
     10.1093/bioinformatics/btw777).
     """
-    n_spots = counts.shape[0]
-    # Without any counts bincount forgets that weights are floats.
-    total = np.bincount(counts.indices, counts.data, n_spots).astype(np.float64)
-    breadth = np.bincount(counts.indices, minlength=n_spots)
-    return SpotMetrics(total, breadth.astype(np.int32))
+    return SpotMetrics(spot_totals(counts), spot_breadths(counts))
 
 
 def gene_metrics(counts: csc_matrix) -> GeneMetrics:
@@ -90,8 +88,6 @@ def percent_of_total(counts: csc_matrix, genes: np.ndarray) -> np.ndarray:
     -------
     (N,) float64, percent; 0 where a spot has no counts at all.
     """
-    total = spot_metrics(counts).total_counts
-    chosen = counts[:, np.flatnonzero(genes)]
-    part = np.bincount(chosen.indices, weights=chosen.data, minlength=counts.shape[0])
+    total, part = spot_totals(counts), spot_totals(counts[:, np.flatnonzero(genes)])
     percent: np.ndarray = np.divide(100.0 * part, total, out=np.zeros_like(total), where=total > 0)
     return percent

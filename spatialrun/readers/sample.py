@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatialrun.methods.normalize import spot_breadths
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -80,7 +82,7 @@ def with_totals(obs: pd.DataFrame, counts: Any) -> pd.DataFrame:
     """``obs`` with ``total_counts`` and ``n_genes_by_counts`` computed from ``counts`` (N, G)."""
     return obs.assign(
         total_counts=np.asarray(counts.sum(axis=1, dtype=np.int64)).ravel(),
-        n_genes_by_counts=np.bincount(counts.indices, minlength=counts.shape[0]).astype(np.int32),
+        n_genes_by_counts=spot_breadths(counts),
     )
 
 

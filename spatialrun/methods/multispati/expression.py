@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialrun.errors import DataError
-from spatialrun.methods.normalize import spot_totals
+from spatialrun.methods.normalize import depth_factors, spot_totals
 from spatialrun.methods.variable import rank, vst
 
 if TYPE_CHECKING:
@@ -64,14 +64,8 @@ def _some_spots(counts: csc_matrix, rng: np.random.Generator) -> csc_matrix:
     return counts[np.sort(rng.choice(n_spots, TREND_SPOTS, replace=False))]
 
 
-def factors(counts: csc_matrix) -> NDArray[np.float64]:
-    """What brings each spot to 10,000 counts, (N,); 0 for spots without any."""
-    depth = spot_totals(counts)
-    return np.divide(DEPTH, depth, out=np.zeros_like(depth), where=depth > 0)
-
-
 def lognorm(counts: csc_matrix, factor: NDArray[np.float64], columns: Columns) -> csc_matrix:
-    """log1p of some genes at the depth that `factors` (N,) give: (N, columns) float32."""
+    """log1p of some genes at the depth that ``factor`` (N,) gives: (N, columns) float32."""
     from scipy.sparse import csc_matrix
 
     chosen = counts[:, columns]
@@ -100,7 +94,7 @@ def standardised(counts: Sequence[Any], columns: Sequence[Columns]) -> csc_matri
     """
     from scipy.sparse import csc_matrix
 
-    factor = [factors(own) for own in counts]
+    factor = [depth_factors(spot_totals(own), DEPTH) for own in counts]
     stored = sum(np.diff(own.indptr)[on] for own, on in zip(counts, columns, strict=True))
     ends = np.cumsum(stored)
     data, indices = np.empty(ends[-1], np.float32), np.empty(ends[-1], np.int32)

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from time import sleep
 from typing import Any
 
-from spatialrun.errors import DataError, SpatialrunError, StoreError, TaskError
+from spatialrun.errors import SpatialrunError, StoreError, TaskError
+from spatialrun.execute.assignment import spec_of, timeout_of
 from spatialrun.execute.devices import Devices
 from spatialrun.execute.events import Event, Listener, ignore, one_at_a_time
 from spatialrun.execute.executors import Executors
@@ -26,12 +27,12 @@ from spatialrun.execute.queue import ASSUMED_MEMORY, Queue, Ready
 from spatialrun.execute.reliance import Reliance
 from spatialrun.execute.sharing import Sharing
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_from_json, error_to_json
+from spatialrun.execute.tries import Tries
 from spatialrun.plan.choice import Choice, everything
 from spatialrun.plan.graph import Graph
 from spatialrun.plan.plan import Shapes, make_plan
 from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
-from spatialrun.recipe.gpu import Gpu
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.intents import Intent
 from spatialrun.store.runs import Run
@@ -102,14 +103,6 @@ class _Running:
     threads: int
 
 
-@dataclass(frozen=True)
-class _Tries:
-    """How often a task has failed, and what was said of that."""
-
-    failed: int = 0
-    log: tuple[str, ...] = ()
-
-
 class _Application:
     """The state of one ``apply``."""
 
@@ -134,7 +127,7 @@ class _Application:
         self.known: dict[TaskId, Mapping[str, ObjectRef]] = {}
         self.manifest = Manifest(graph, store, self.last, choice)
         self.errors: dict[TaskId, SpatialrunError] = {}
-        self.tries: dict[TaskId, _Tries] = {}
+        self.tries = Tries(self.options)
         self.running: dict[Future[TaskResult], _Running] = {}
         self.executors = Executors(graph, store, options, self.listener)
         self.queue = Queue(self.executors.memory, self.executors.workers)
@@ -231,7 +224,7 @@ class _Application:
         memory = self.shapes.memory(task)
         needed = ASSUMED_MEMORY if memory is None else memory
         devices = () if self.options.scheduler else self.devices.of(task, decision)
-        isolated = self._timeout(task) is not None
+        isolated = timeout_of(task, self.options) is not None
         self.queue.add(Ready(task, decision, needed, isolated=isolated, devices=devices))
 
     def _start_what_fits(self) -> None:
@@ -259,8 +252,7 @@ class _Application:
         """Say that a task has no GPU, if that has not been said."""
         device = ready.devices[0] if ready.devices else ""
         if remark := self.devices.remark(ready.task, device):
-            tries = self._tries(ready.task)
-            self.tries[ready.task.id] = _Tries(tries.failed, (*tries.log, f"warning: {remark}"))
+            self.tries.say(ready.task, f"warning: {remark}")
             self._tell("task-warning", ready.task.id, line=remark)
 
     def _made_meanwhile(self, ready: Ready) -> bool:
@@ -277,55 +269,26 @@ class _Application:
         return True
 
     def _spec(self, ready: Ready, threads: int) -> TaskSpec:
-        task, decision = ready.task, ready.decision
-        shape = self.shapes.of_task(task)
-        inputs = {
-            i.port: self.known[i.producer][i.output].to_json()
-            for i in task.inputs
-            if i.output in self.known[i.producer]
-        }
-        assert decision.key is not None
-        gpu = task.entry.gpu or Gpu()
-        return TaskSpec(
+        return spec_of(
+            ready,
+            self.known,
+            self.shapes.of_task(ready.task),
             store=self.store.url,
-            step=task.id.step,
-            sample=task.id.sample,
-            uses=task.entry.uses,
-            params=task.entry.params.model_dump(mode="json"),
-            identity=decision.identity,
-            key=decision.key,
-            stage_keys=decision.stage_keys,
-            inputs=inputs,
-            writes=tuple(write.port for write in task.writes),
-            members=task.members,
-            source=str(task.site.path) if task.site.path else None,
-            externals={role: str(path) for role, path in task.externals.items()},
-            destination=str(task.destination) if task.destination else None,
-            shape=(shape.n_obs, shape.n_vars, shape.nnz) if shape else None,
-            threads=threads,
-            memory=self.options.memory * threads // self.options.jobs,
             run=self.reliance.run,
-            timeout_s=self._timeout(task),
-            device=ready.devices[0] if ready.devices else decision.identity["numerics"]["device"],
-            python=gpu.python,
-            most_memory=gpu.memory,
+            threads=threads,
+            options=self.options,
         )
-
-    def _timeout(self, task: Task) -> float | None:
-        own = task.entry.timeout_s
-        return self.options.timeout_s if own is None else own
 
     def _settle(self, ready: Ready, result: TaskResult) -> None:
         task, decision = ready.task, ready.decision
         if result.stopped:
             return
-        facts = {**result.facts, "log": [*self._tries(task).log, *result.facts.get("log", ())]}
         if result.error is not None:
             error = error_from_json(result.error)
             if error.code == "task.device-lost":
                 self.devices.forget()
-            if not self._mend(task, error) and not self._try_again(ready, error, facts):
-                self._fail(task, decision, error, facts)
+            if not self._mend(task, error) and not self._try_again(ready, error, result.facts):
+                self._fail(task, decision, error, self.tries.log(task, result.facts))
             return
         refs = {port: ObjectRef.from_json(ref) for port, ref in result.outputs.items()}
         if not self.reliance.on(refs.values()):  # another's results, which are being deleted
@@ -334,6 +297,7 @@ class _Application:
         outputs = {write.slot: refs[write.port] for write in task.writes if write.port in refs}
         if task.destination is not None:  # hashed by the process that wrote it
             self.store.sources.recall({"file": task.destination})
+        facts = self.tries.log(task, result.facts)
         self.manifest.done(task, decision, outputs, facts)
         self._know(task, outputs)
         self._tell("task-done", task.id, **{name: facts.get(name) for name in ("wall_s", "peak_rss")})
@@ -355,18 +319,12 @@ class _Application:
     def _try_again(self, ready: Ready, error: SpatialrunError, facts: Mapping[str, Any]) -> bool:
         """Put a task that failed back into the queue, if it has a try left and another may end otherwise."""
         task = ready.task
-        allowed = 1 + (task.entry.retries or self.options.retries)
-        number = self._tries(task).failed + 1
-        if number >= allowed or self.halted or isinstance(error, DataError) or error.code == "task.outputs":
+        if self.halted or not self.tries.again(task, error, facts.get("log", ())):
             return False
-        said = f"try {number} of {allowed} failed: {error.what} [{error.code}]"
-        self.tries[task.id] = _Tries(number, (*facts["log"], said))
-        self._tell("task-retried", task.id, error=error_to_json(error), number=number + 1, of=allowed)
+        counted = {"number": self.tries.failed(task) + 1, "of": self.tries.allowed(task)}
+        self._tell("task-retried", task.id, error=error_to_json(error), **counted)
         self._await_turn(task, ready.decision)
         return True
-
-    def _tries(self, task: Task) -> _Tries:
-        return self.tries.get(task.id, _Tries())
 
     def _know(self, task: Task, outputs: Mapping[str, ObjectRef]) -> None:
         """Take the outputs of a task that is done or cached; what waited for them may be decided."""

@@ -59,7 +59,7 @@ def write(
         json.dumps(dict(sample.scalefactors), indent=1) + "\n", encoding="utf-8"
     )
     for name, pixels in sample.images.items():
-        _write_image(pixels, spatial / f"tissue_{name}_image.png")
+        write_image(pixels, spatial / f"tissue_{name}_image.png")
     for name, table in (tables or {}).items():
         table.to_csv(Path(folder) / f"{name}.csv", lineterminator="\n")
     return outs
@@ -133,7 +133,8 @@ def _write_positions(sample: Sample, path: Path) -> None:
     table.to_csv(path, index=False, lineterminator="\n")
 
 
-def _write_image(pixels: np.ndarray, path: Path) -> None:
+def write_image(pixels: np.ndarray, path: Path) -> None:
+    """Write (3, y, x) uint8 as a png."""
     from PIL import Image
 
     Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(path, compress_level=3)

@@ -42,6 +42,7 @@ STEPS = {
     "read.table": "spatialrun.steps.read:ReadTable",
     "read.visium": "spatialrun.steps.read:ReadVisium",
     "simulate.visium": "spatialrun.steps.simulate:SimulateVisium",
+    "simulate.visium_hd": "spatialrun.steps.simulate:SimulateVisiumHd",
     "svg.spatialde": "spatialrun.steps.svg:SvgSpatialde",
 }
 """Name of a built-in step type to the place of its class."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 MANIFEST = "manifest.json"
+_PIECE = 1 << 22
 
 
 class Attempt:
@@ -78,10 +79,9 @@ class Attempt:
         root = self._backend.folder(prefix)
         size = 0
         for file in _files_under(root):
-            content = file.read_bytes()
-            size += len(content)
-            name = f"{prefix}/{file.relative_to(root).as_posix()}"
-            self._files[name] = (len(content), zlib.crc32(content))
+            length, checksum = _facts(file)
+            size += length
+            self._files[f"{prefix}/{file.relative_to(root).as_posix()}"] = (length, checksum)
         digest = folder_digest(root)
         self._backend.publish(prefix)
         return ObjectRef(digest, prefix, "folder", {"size": size})
@@ -133,6 +133,15 @@ class Attempt:
 def attempt_of(path: str) -> str:
     """Return the attempt that an object lies in."""
     return path.split("/")[1]
+
+
+def _facts(file: Path) -> tuple[int, int]:
+    """Return a file's size and CRC-32, read in pieces: a step may have left one larger than the memory."""
+    length, checksum = 0, 0
+    with file.open("rb") as handle:
+        while piece := handle.read(_PIECE):
+            length, checksum = length + len(piece), zlib.crc32(piece, checksum)
+    return length, checksum
 
 
 def _files_under(root: Path) -> Iterator[Path]:

@@ -58,6 +58,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "read.visium": ("outs", {"min_counts": 10}),
     "svg.spatialde": (None, {"n_svg": 15}),
     "simulate.visium": (None, {"n_spots": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),
+    "simulate.visium_hd": (None, {"n_bins": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),
 }
 """Step type to the sample's path (for readers) and its parameters."""
 

@@ -1,6 +1,6 @@
-"""Simulated Visium samples with known truth: a slide, a tissue, counts and an image of the section.
+"""Simulated samples with known truth: a slide, a tissue, counts and an image of the section.
 
-Everything is drawn from one seeded generator; the same parameters give the same arrays.
+Everything is drawn from seeded generators; the same parameters give the same arrays.
 """
 
 from spatialrun.methods.simulate.counts import PATTERNS
@@ -10,5 +10,14 @@ from spatialrun.methods.simulate.visium import (
     SimulationParameters,
     simulate_visium,
 )
+from spatialrun.methods.simulate.visium_hd import SimulatedVisiumHd, simulate_visium_hd
 
-__all__ = ["BENCHMARK_1470", "PATTERNS", "SimulatedVisium", "SimulationParameters", "simulate_visium"]
+__all__ = [
+    "BENCHMARK_1470",
+    "PATTERNS",
+    "SimulatedVisium",
+    "SimulatedVisiumHd",
+    "SimulationParameters",
+    "simulate_visium",
+    "simulate_visium_hd",
+]

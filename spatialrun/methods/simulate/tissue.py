@@ -51,19 +51,22 @@ class Tissue:
         return (1 + np.searchsorted(self.bounds, self.layer(um), side="right")).astype(np.int32)
 
 
-def draw_tissue(
-    rng: np.random.Generator, n_spots: int, n_domains: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, Tissue]:
-    """Rows, columns and places (micrometres) of the spots on tissue, in no order; the tissue."""
+def hexagons(n_spots: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and places (micrometres) of a Visium array: a slide's, or one that ``n_spots`` fit on."""
     rows, columns = SLIDE
     if (growth := np.sqrt(n_spots / 4000)) > 1:
         rows, columns = int(np.ceil(rows * growth)), int(np.ceil(columns * growth))
     row, column = np.divmod(np.arange(rows * columns, dtype=np.int32), np.int32(columns))
     on_lattice = (row + column) % 2 == 0
     row, column = row[on_lattice], column[on_lattice]
-    um = MARGIN_UM + PITCH_UM * np.column_stack([column / 2, row * np.sqrt(3) / 2])
-    frame = um.max(axis=0) + MARGIN_UM
+    return row, column, MARGIN_UM + PITCH_UM * np.column_stack([column / 2, row * np.sqrt(3) / 2])
 
+
+def draw_tissue(
+    rng: np.random.Generator, um: np.ndarray, n_spots: int, n_domains: int
+) -> tuple[np.ndarray, Tissue]:
+    """Which places of an array (M, 2; micrometres) lie on tissue, in no order; the tissue."""
+    frame = um.max(axis=0) + MARGIN_UM
     radius = frame.min() / 2 * np.array([1.0, rng.uniform(0.75, 0.95)])
     shape = {
         "frame_um": frame,
@@ -81,4 +84,4 @@ def draw_tissue(
     shares = 1 / 3 / n_domains + 2 / 3 * rng.dirichlet(np.full(n_domains, 4.0))
     unbounded = Tissue(**shape, edge=float(level[on_tissue].max()), bounds=np.empty(0))
     bounds = np.quantile(unbounded.layer(um), np.cumsum(shares)[:-1])
-    return row[on_tissue], column[on_tissue], um, Tissue(**shape, edge=unbounded.edge, bounds=bounds)
+    return on_tissue, Tissue(**shape, edge=unbounded.edge, bounds=bounds)

@@ -10,7 +10,7 @@ import numpy as np
 from spatialrun.errors import UsageError
 from spatialrun.methods.simulate.counts import PATTERNS, Effects, choose_svg, draw_counts
 from spatialrun.methods.simulate.image import draw_image, shrink
-from spatialrun.methods.simulate.tissue import PITCH_UM, draw_tissue
+from spatialrun.methods.simulate.tissue import PITCH_UM, draw_tissue, hexagons
 
 SPOT_UM = 55.0
 """Diameter of a Visium spot."""
@@ -145,7 +145,9 @@ def simulate_visium(
             f"cannot simulate {n_domains} domains on {n_spots} spots, {n_svg} variable of {n_genes} genes",
         )
     rng = np.random.default_rng(seed)
-    array_row, array_col, um, tissue = draw_tissue(rng, n_spots, n_domains)
+    array_row, array_col, um = hexagons(n_spots)
+    on_tissue, tissue = draw_tissue(rng, um, n_spots, n_domains)
+    array_row, array_col, um = array_row[on_tissue], array_col[on_tissue], um[on_tissue]
     domain = tissue.domain(um)
     place = (um - um.min(axis=0)) / max(np.ptp(um, axis=0).max(), PITCH_UM)
 
@@ -169,7 +171,7 @@ def simulate_visium(
     return SimulatedVisium(
         counts=counts,
         barcodes=_barcodes(rng, n_spots),
-        gene_names=_gene_names(abundance, pattern),
+        gene_names=gene_names(abundance, pattern),
         gene_ids=np.array([f"SIMG{i:011d}" for i in range(1, n_genes + 1)], dtype=object),
         array_row=array_row,
         array_col=array_col,
@@ -198,7 +200,7 @@ def _barcodes(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.array([row.tobytes().decode() + "-1" for row in bases], dtype=object)
 
 
-def _gene_names(abundance: np.ndarray, pattern: np.ndarray) -> np.ndarray:
+def gene_names(abundance: np.ndarray, pattern: np.ndarray) -> np.ndarray:
     """Names that give nothing away; some abundant genes without pattern are called mitochondrial."""
     n = len(abundance)
     names = np.array([f"SIM{i:05d}" for i in range(1, n + 1)], dtype=object)

@@ -134,4 +134,4 @@ def test_cohort_of_real_sections(real, data):
         for name in (column, f"{column}.refined"):
             assert set(both[name]) == set("0123456")
             assert adjusted_rand_score(both["layer"], both[name]) >= least
-    assert set(experiment.figures) == {"one/domains", "two/domains"}
+    assert set(experiment.figures) == {"_cohort/domains", "_cohort/spagcn_domains"}

@@ -93,9 +93,11 @@ def _made(loaded: LoadedRecipe, run: Run, store: str) -> Iterator[Sequence[str |
 
 
 def _places(kind: str, places: Sequence[str], folder: str) -> Iterator[Sequence[str | Text]]:
-    for number, place in enumerate(places[:MOST_PLACES]):
+    # A line that stands for one more place would be no shorter than the place.
+    shown = places if len(places) == MOST_PLACES + 1 else places[:MOST_PLACES]
+    for number, place in enumerate(shown):
         yield _label("" if number else kind), place
-    if (more := len(places) - MOST_PLACES) > 0:
+    if more := len(places) - len(shown):
         yield "", f"and {more:,} more{f' in {folder}' if folder else ''}"
 
 

@@ -132,10 +132,21 @@ def _describe(xrange: Any, yrange: Any) -> str:
 
 @dataclass(frozen=True)
 class Lattice:
-    """The regular array under the spots: ``pitch`` between neighbours, ``angle`` (radians) to one of them."""
+    """The regular array under the spots.
+
+    Attributes
+    ----------
+    pitch
+        Between neighbours.
+    angle
+        To one of them, in radians.
+    sixfold
+        How much the array is hexagonal: 1 where neighbours lie in six directions, about 0 in a square array.
+    """
 
     pitch: float
     angle: float
+    sixfold: float = 0.0
 
     @property
     def hexagon(self) -> NDArray[np.float64]:
@@ -158,4 +169,8 @@ def lattice(xy: NDArray[np.float64]) -> Lattice:
         return Lattice(pitch=1.0, angle=0.0)
     x, y = (xy[neighbour[apart, 1]] - some[apart]).T
     sixfold = np.exp(6j * np.arctan2(y, x)).mean()
-    return Lattice(pitch=float(np.median(distance[apart, 1])), angle=float(np.angle(sixfold) / 6))
+    return Lattice(
+        pitch=float(np.median(distance[apart, 1])),
+        angle=float(np.angle(sixfold) / 6),
+        sixfold=float(np.abs(sixfold)),
+    )

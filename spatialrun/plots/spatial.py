@@ -20,18 +20,17 @@ from matplotlib.transforms import (
     Affine2DBase,
     AffineDeltaTransform,
     IdentityTransform,
-    ScaledTranslation,
     Transform,
-    blended_transform_factory,
 )
 from numpy.typing import ArrayLike, NDArray
 
 from spatialrun.errors import DataError, UsageError
-from spatialrun.plots import palettes, style
+from spatialrun.plots import palettes
 from spatialrun.plots.geometry import Crop, Range, View, lattice, view
 from spatialrun.plots.grid import PAD, SHAPES_AT_MOST, compose, head_of
 from spatialrun.plots.points import Order, Points, check_sizes
 from spatialrun.plots.render import render
+from spatialrun.plots.scalebar import draw_scale_bar
 from spatialrun.plots.scales import Limit, Palette, Scale
 
 __all__ = ["Panel", "panels", "render", "spatial"]
@@ -177,7 +176,8 @@ def panels(
     shared
         One colour scale for all, with one key on the right: limits over the values of all panels, colours
         over the union of their categories. Its appearance (``cmap``, ``palette``, limits, ``label``) is the
-        first panel's.
+        first panel's. Sections whose ``microns_per_pixel`` is known are drawn to one scale, too, and the
+        first has the scale bar.
     figsize, dpi
         As for `spatial`.
 
@@ -186,7 +186,23 @@ def panels(
     DataError, UsageError
         As for `spatial`; ``usage`` also when a shared scale mixes numbers and categories, or without panels.
     """
-    return compose([_Scene(spec) for spec in specs], ncols=ncols, shared=shared, figsize=figsize, dpi=dpi)
+    scenes = [_Scene(spec) for spec in specs]
+    if shared:
+        _draw_to_one_scale(scenes)
+    return compose(scenes, ncols=ncols, shared=shared, figsize=figsize, dpi=dpi)
+
+
+def _draw_to_one_scale(scenes: Sequence[_Scene]) -> None:
+    """Give scenes the frame, in micrometres, of the largest; if one's scale is unknown, they stay as they are."""
+    scales = [scene.panel.microns_per_pixel for scene in scenes]
+    known = [scale for scale in scales if scale is not None]
+    if len(known) < len(scenes):
+        return
+    width = max(scene.view.width * scale for scene, scale in zip(scenes, known, strict=True))
+    height = max(scene.view.height * scale for scene, scale in zip(scenes, known, strict=True))
+    for scene, scale in zip(scenes, known, strict=True):
+        scene.frame = (width / scale, height / scale)
+        scene.has_bar = scene is scenes[0]
 
 
 class _Scene:
@@ -212,12 +228,15 @@ class _Scene:
             crop=panel.crop,
         )
         self.shown = self.view.contains(self.xy, margin=self.reach / 2)
+        # Width and height that decide how large a pixel is drawn.
+        self.frame = (self.view.width, self.view.height)
+        self.has_bar = panel.microns_per_pixel is not None
         self.head = head_of(panel.title)
         self.foot = PAD + (_SCALE_BAR if panel.microns_per_pixel else 0.0)
 
     def fit(self, width: float, height: float) -> tuple[float, float]:
-        """The largest size in the view's proportions that fits into a box."""
-        scale = min(width / self.view.width, height / self.view.height)
+        """The largest size in the view's proportions with which the frame fits into a box."""
+        scale = min(width / self.frame[0], height / self.frame[1])
         return self.view.width * scale, self.view.height * scale
 
     def draw(self, axes: Axes, scale: Scale) -> None:
@@ -229,8 +248,8 @@ class _Scene:
         self._draw_spots(axes, scale)
         if self.panel.title:
             axes.set_title(self.panel.title)
-        if self.panel.microns_per_pixel:
-            _draw_scale_bar(axes, self.view, self.panel.microns_per_pixel)
+        if self.has_bar and self.panel.microns_per_pixel is not None:
+            draw_scale_bar(axes, self.view, self.frame[0], self.panel.microns_per_pixel)
 
     def _outline(self) -> Path:
         """One spot around 0, in full-resolution pixels."""
@@ -320,27 +339,3 @@ def _background(image: NDArray[Any]) -> NDArray[Any]:
     if image.shape[0] == 2:
         image = np.concatenate([image, np.zeros_like(image[:1])])
     return np.moveaxis(image, 0, -1)
-
-
-def _draw_scale_bar(axes: Axes, shown: View, microns_per_pixel: float) -> None:
-    """The longest round length within a quarter of the view, below its left corner."""
-    quarter = shown.width * microns_per_pixel / 4
-    decade = 10.0 ** math.floor(math.log10(quarter))
-    microns = max(step * decade for step in (1, 2, 5) if step * decade <= quarter)
-    end = shown.left + microns / microns_per_pixel
-    points = axes.figure.dpi_scale_trans
-    below = blended_transform_factory(axes.transData, axes.transAxes) + ScaledTranslation(0, -7 / 72, points)
-    axes.plot(
-        (shown.left, end),
-        (0, 0),
-        transform=below,
-        color=style.INK,
-        linewidth=2,
-        solid_capstyle="butt",
-        clip_on=False,
-        scalex=False,
-        scaley=False,
-    )
-    text = f"{microns / 1000:g} mm" if microns >= 1000 else f"{microns:g} µm"
-    after = below + ScaledTranslation(4 / 72, 0, points)
-    axes.text(end, 0, text, transform=after, va="center_baseline", fontsize=7.5)

@@ -34,6 +34,7 @@ STEPS = {
     "metagene.cohort": "spatialrun.steps.markers:MetageneCohort",
     "metagene.spagcn": "spatialrun.steps.markers:MetageneSpagcn",
     "normalize.log": "spatialrun.steps.normalize:NormalizeLog",
+    "plot.cohort": "spatialrun.steps.plot:PlotCohort",
     "plot.embedding": "spatialrun.steps.plot_expression:PlotEmbedding",
     "plot.genes": "spatialrun.steps.plot_expression:PlotGenes",
     "plot.spatial": "spatialrun.steps.plot:PlotSpatial",

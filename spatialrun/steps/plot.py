@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
-from spatialrun.errors import DataError, Where
-from spatialrun.slots import name_of
+from spatialrun.errors import DataError, SpatialrunError, Where
+from spatialrun.slots import COHORT
 from spatialrun.steps.contract import (
+    CohortStep,
     Context,
     FileBytes,
     Inputs,
@@ -23,12 +24,14 @@ from spatialrun.steps.contract import (
     Write,
     parameter,
 )
+from spatialrun.steps.shown import Shown, Top, color_reads, n_panels, panels_of
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from spatialrun.plots.spatial import Panel
+
 PREFERRED_IMAGES = ("hires", "lowres")
-PREFERRED_LAYERS = ("lognorm", "counts")
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -41,15 +44,9 @@ Bounds = Annotated[tuple[float, float], AfterValidator(_ascending)]
 Limit = float | Annotated[str, parameter(..., pattern=r"^p\d+(\.\d+)?$")]
 
 
-class Top(Parameters):
-    """The best genes by a column of var, one panel each."""
+class SectionParams(Parameters):
+    """How a section is drawn, alone or beside others; what colours it is left open."""
 
-    top: int = parameter(..., "How many genes.", unit="genes", ge=1, le=100)
-    by: str = parameter(..., "Column of var that ranks them: spatialde.rank.")
-    descending: bool = parameter(False, "Whether the largest values are the best.")
-
-
-class PlotSpatialParams(Parameters):
     color: str | tuple[str, ...] | Top | None = parameter(
         None,
         "What colours the spots: a column of obs, else a gene (obs:x, gene:x force it); a list for several "
@@ -95,14 +92,18 @@ class PlotSpatialParams(Parameters):
     title: str | None = parameter("{color}", "Title of each panel; {color} is what it shows; null for none.")
     label: str | None = parameter(None, "Label of the legend or colour bar.")
     legend: bool = parameter(True, "Draw the legend or colour bar.")
+    scale_bar: bool = parameter(True, "Draw a scale bar, where the scale is known.")
     microns_per_pixel: float | None = parameter(
-        None, "Draws a scale bar.", unit="micrometres per full-resolution pixel", gt=0
+        None,
+        "Scale of the section; null for what the scale factors and the array of spots tell.",
+        unit="micrometres per full-resolution pixel",
+        gt=0,
     )
     ncols: int | None = parameter(None, "Panels in a row; null for up to four.", ge=1)
     format: Literal["png", "svg", "pdf"] = parameter("png", "Kind of file.")
 
     @model_validator(mode="after")
-    def _one_image(self) -> PlotSpatialParams:
+    def _one_image(self) -> Self:
         if isinstance(self.channels, tuple):
             parts = [channel.partition("/") for channel in self.channels]
             if not 1 <= len(parts) <= 3 or len({image for image, _, _ in parts}) != 1:
@@ -114,23 +115,20 @@ class PlotSpatialParams(Parameters):
         return self
 
 
+class PlotSpatialParams(SectionParams):
+    shared: bool = parameter(False, "One colour scale, with one key, for all panels.")
+
+
 class PlotSpatial(Step):
     """Draw spots on their tissue, coloured by genes or by columns of obs."""
 
     name = "plot.spatial"
+    version = 2
     Params = PlotSpatialParams
     distributions = ("matplotlib",)
 
     def reads(self, params: PlotSpatialParams, site: Site) -> Sequence[Read]:
-        declared = site.declared
-        reads = [Read("spatial", f"obsm/{params.spatial_key}"), Read("about", "uns/spatial", optional=True)]
-        if params.channels == "auto":
-            images = [f"images/{name}" for name in PREFERRED_IMAGES]
-            reads += [Read(slot, slot) for slot in images if slot in declared][:1]
-        elif params.channels:
-            slot = f"images/{params.channels[0].partition('/')[0]}"
-            reads.append(Read(slot, slot))
-        return [*reads, *color_reads(params, declared)]
+        return section_reads(params, site.declared)
 
     def writes(self, params: PlotSpatialParams, site: Site) -> Sequence[Write]:
         return [Write("figure", f"figures/{site.step}")]
@@ -140,27 +138,129 @@ class PlotSpatial(Step):
         return 200_000_000 + n_panels(params.color) * (100_000_000 + 500 * shape.n_obs)
 
     def run(self, inputs: Inputs, params: PlotSpatialParams, context: Context) -> Outputs:
-        from spatialrun.plots.spatial import Panel, panels, render
+        from spatialrun.plots.spatial import panels, render
+
+        section = Section.read(inputs, params, context)
+        specs = [section.panel(shown, params) for shown in panels_of(inputs, params)]
+        figure = panels(
+            specs, ncols=params.ncols, shared=params.shared, figsize=params.figsize, dpi=params.dpi
+        )
+        return {"figure": FileBytes(render(figure, params.format), f".{params.format}")}
+
+
+class PlotCohortParams(SectionParams):
+    color: str | None = parameter(
+        None,
+        "What colours the spots: a column of obs, else a gene (obs:x, gene:x force it); null for plain spots.",
+    )
+    title: str | None = parameter(
+        "{sample}", "Title of each panel; {sample} and {color} are filled in; null for none."
+    )
+
+
+class PlotCohort(CohortStep):
+    """Draw the same on every sample, beside each other: one colour scale, one scale of length, one key.
+
+    A gene that a sample does not have is missing there; one that no sample has is an error.
+    """
+
+    name = "plot.cohort"
+    Params = PlotCohortParams
+    distributions = ("matplotlib",)
+
+    def reads(self, params: PlotCohortParams, site: Site) -> Sequence[Read]:
+        return section_reads(params, site.declared)
+
+    def cohort_writes(self, params: PlotCohortParams, site: Site) -> Sequence[Write]:
+        return [Write("figure", f"figures/{site.step}")]
+
+    def memory(self, shape: Shape, params: PlotCohortParams) -> int:
+        """Every sample's image, and the canvas and the outlines of all spots."""
+        return 1_000_000_000 + 500 * shape.n_obs
+
+    def run_cohort(
+        self, inputs: Mapping[str, Inputs], params: PlotCohortParams, context: Context
+    ) -> Mapping[str, Outputs]:
+        from spatialrun.plots.spatial import panels, render
+
+        specs = []
+        for (sample, own), shown in zip(inputs.items(), _of_members(inputs, params, context), strict=True):
+            try:
+                section = Section.read(own, params, context)
+                specs.append(section.panel(shown, params, sample=sample))
+            except SpatialrunError as error:
+                raise error.at(sample=sample) from None
+        figure = panels(specs, ncols=params.ncols, shared=True, figsize=params.figsize, dpi=params.dpi)
+        return {COHORT: {"figure": FileBytes(render(figure, params.format), f".{params.format}")}}
+
+
+def _of_members(inputs: Mapping[str, Inputs], params: PlotCohortParams, context: Context) -> list[Shown]:
+    """What every member's panel shows."""
+    import numpy as np
+
+    found: dict[str, Shown] = {}
+    absent: dict[str, DataError] = {}
+    for sample, own in inputs.items():
+        try:
+            found[sample] = next(panels_of(own, params))
+        except DataError as error:
+            absent[sample] = error
+    if absent and not found:
+        raise next(iter(absent.values()))
+    for sample in absent:
+        example = next(iter(found.values()))
+        context.warn(f"{sample} has no gene {example.name}: its spots are drawn without a value")
+        n_spots = len(inputs[sample]["spatial"].read())
+        found[sample] = Shown(example.name, np.full(n_spots, np.nan), example.label)
+    return [found[sample] for sample in inputs]
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One sample as it lies: its spots, the image behind them, and their scale."""
+
+    coordinates: np.ndarray
+    image: np.ndarray | None
+    image_scalef: float
+    spot_diameter: float | None
+    microns_per_pixel: float | None
+
+    @classmethod
+    def read(cls, inputs: Inputs, params: SectionParams, context: Context) -> Section:
+        """Read what every panel of a sample shares; the log says whence the scale is known."""
+        from spatialrun.plots.scalebar import ruler
 
         about = inputs["about"].read() if "about" in inputs else {}
-        scalefactors = about.get("scalefactors", {})
+        factors = about.get("scalefactors", {})
+        xy = inputs["spatial"].read()
         image, scalef = _background(inputs, params.channels)
-        specs = [
-            Panel(
-                coordinates=inputs["spatial"].read(),
-                values=shown.values,
-                image=image,
-                image_scalef=scalef,
-                spot_diameter=scalefactors.get("spot_diameter_fullres"),
-                microns_per_pixel=params.microns_per_pixel or scalefactors.get("microns_per_pixel"),
-                title=None if params.title is None else params.title.replace("{color}", shown.name) or None,
-                label=params.label if params.label is not None else shown.label,
-                **_appearance(params),
-            )
-            for shown in panels_of(inputs, params)
-        ]
-        figure = panels(specs, ncols=params.ncols, figsize=params.figsize, dpi=params.dpi)
-        return {"figure": FileBytes(render(figure, params.format), f".{params.format}")}
+        scale = params.microns_per_pixel
+        if params.scale_bar and scale is None:
+            known = ruler(factors, xy)
+            scale = known.microns_per_pixel
+            if scale is None:
+                context.log(f"no scale bar: {known.why}; `microns_per_pixel` draws one")
+            else:
+                context.log(f"{scale:.4g} µm per full-resolution pixel: {known.why}")
+        diameter = factors.get("spot_diameter_fullres")
+        return cls(xy, image, scalef, diameter, scale if params.scale_bar else None)
+
+    def panel(self, shown: Shown, params: SectionParams, *, sample: str = "") -> Panel:
+        """The panel that shows something on this section."""
+        from spatialrun.plots.spatial import Panel
+
+        title = (params.title or "").replace("{color}", shown.name).replace("{sample}", sample)
+        return Panel(
+            coordinates=self.coordinates,
+            values=shown.values,
+            image=self.image,
+            image_scalef=self.image_scalef,
+            spot_diameter=self.spot_diameter,
+            microns_per_pixel=self.microns_per_pixel,
+            title=title or None,
+            label=params.label if params.label is not None else shown.label,
+            **_appearance(params),
+        )
 
 
 PANEL = (
@@ -182,126 +282,23 @@ PANEL = (
 """Parameters that are handed to every panel as they are."""
 
 
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """What one panel shows."""
-
-    name: str
-    values: Any
-    label: str | None = None
-
-
-def _appearance(params: PlotSpatialParams) -> dict[str, Any]:
+def _appearance(params: SectionParams) -> dict[str, Any]:
     values = {name: getattr(params, name) for name in PANEL}
     if values["na_color"] is None:
         del values["na_color"]
     return values
 
 
-class Colored(Protocol):
-    """The parameters that say what is shown."""
-
-    @property
-    def color(self) -> str | tuple[str, ...] | Top | None:
-        """What colours the spots."""
-
-    @property
-    def layer(self) -> str | None:
-        """Layer of the genes' values."""
-
-
-def color_reads(params: Colored, declared: frozenset[str]) -> list[Read]:
-    """What has to be read for the colours: columns of obs, a ranking, a layer of genes."""
-    colors = [slot_of(color, declared) for color in colors_of(params.color)]
-    reads = [Read(slot, slot) for slot in dict.fromkeys(slot for slot in colors if slot is not None)]
-    if isinstance(params.color, Top):
-        reads.append(Read("ranking", f"var/{params.color.by}"))
-    if isinstance(params.color, Top) or None in colors:
-        reads += [Read("genes", "axes/var"), layer_read(params.layer, declared)]
-    return reads
-
-
-def layer_read(layer: str | None, declared: frozenset[str]) -> Read:
-    """The layer asked for, else the best one that there is."""
-    layers = [layer] if layer else [name for name in PREFERRED_LAYERS if f"layers/{name}" in declared]
-    slot = f"layers/{layers[0] if layers else PREFERRED_LAYERS[-1]}"
-    return Read(slot, slot)
-
-
-def n_panels(color: str | tuple[str, ...] | Top | None) -> int:
-    """How many panels there will be."""
-    return color.top if isinstance(color, Top) else max(1, len(colors_of(color)))
-
-
-def colors_of(color: str | tuple[str, ...] | Top | None) -> tuple[str, ...]:
-    """What colours the panels, as far as the recipe names it."""
-    if color is None or isinstance(color, Top):
-        return ()
-    return (color,) if isinstance(color, str) else color
-
-
-def slot_of(color: str, declared: frozenset[str]) -> str | None:
-    """The slot of a column of obs; ``None`` for a gene."""
-    kind, colon, name = color.partition(":")
-    if colon and kind in ("obs", "gene"):
-        return f"obs/{name}" if kind == "obs" else None
-    return f"obs/{color}" if f"obs/{color}" in declared else None
-
-
-def panels_of(inputs: Inputs, params: Colored) -> Iterator[Shown]:
-    """What the panels show, in order."""
-    if params.color is None:
-        yield Shown("", None)
-        return
-    if isinstance(params.color, Top):
-        genes = _best(inputs, params.color)
-    else:
-        genes = []
-        for color in colors_of(params.color):
-            slot = slot_of(color, frozenset(inputs))
-            if slot is not None:
-                yield Shown(name_of(slot), inputs[slot].read())
-            else:
-                yield _expression(inputs, color.removeprefix("gene:"))
-    for gene in genes:
-        yield _expression(inputs, gene)
-
-
-def _best(inputs: Inputs, best: Top) -> list[str]:
-    """The names of the genes that rank first; genes without a value are never among them."""
-    import numpy as np
-
-    ranking = np.asarray(inputs["ranking"].read(), dtype=np.float64)
-    order = np.argsort(-ranking if best.descending else ranking, kind="stable")
-    ranked = order[~np.isnan(ranking[order])]
-    if not len(ranked):
-        raise DataError("data.values", "no gene has a rank", where=Where(slot=f"var/{best.by}"))
-    names = inputs["genes"].read()
-    return [str(names[position]) for position in ranked[: best.top]]
-
-
-def _expression(inputs: Inputs, gene: str) -> Shown:
-    """One gene's values over the spots."""
-    import numpy as np
-
-    names = inputs["genes"].read()
-    found = np.flatnonzero(names == gene)
-    if not len(found):
-        raise DataError(
-            "data.values", f"no gene and no column of obs is called {gene!r}", hint=nearest_genes(gene, names)
-        )
-    layer = next(port for port in inputs if port.startswith("layers/"))
-    column = inputs[layer].columns(int(found[0]), int(found[0]) + 1)
-    return Shown(gene, column.toarray().ravel(), name_of(layer))
-
-
-def nearest_genes(gene: str, names: np.ndarray) -> str | None:
-    """Genes of a similar name, whatever its case: mouse and human symbols differ in nothing else."""
-    from difflib import get_close_matches
-
-    by_upper = {str(name).upper(): str(name) for name in names}
-    near = [by_upper[match] for match in get_close_matches(gene.upper(), by_upper, n=3)]
-    return f"Did you mean {' or '.join(near)}?" if near else None
+def section_reads(params: SectionParams, declared: frozenset[str]) -> list[Read]:
+    """What has to be read to draw a section: places, scale factors, the image, and the colours."""
+    reads = [Read("spatial", f"obsm/{params.spatial_key}"), Read("about", "uns/spatial", optional=True)]
+    if params.channels == "auto":
+        images = [f"images/{name}" for name in PREFERRED_IMAGES]
+        reads += [Read(slot, slot) for slot in images if slot in declared][:1]
+    elif params.channels:
+        slot = f"images/{params.channels[0].partition('/')[0]}"
+        reads.append(Read(slot, slot))
+    return [*reads, *color_reads(params, declared)]
 
 
 def _background(inputs: Inputs, channels: tuple[str, ...] | str | None) -> tuple[np.ndarray | None, float]:

@@ -23,7 +23,8 @@ from spatialrun.steps.contract import (
 )
 from spatialrun.steps.embed import first_components
 from spatialrun.steps.labels import as_labels
-from spatialrun.steps.plot import Limit, Top, color_reads, layer_read, n_panels, nearest_genes, panels_of
+from spatialrun.steps.plot import Limit
+from spatialrun.steps.shown import Top, color_reads, layer_read, n_panels, nearest_genes, panels_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -169,7 +169,8 @@ class Cohort:
         assert isinstance(step, CohortStep)
         model = step.Params(**params)
         context = MemoryContext(self.root)
-        site = Site(base=self.root, declared=frozenset(self.together))
+        name = step.name.rpartition(".")[2]
+        site = Site(base=self.root, step=name, declared=frozenset(self.together))
         inputs = {name: member.inputs(step, model) for name, member in self.members.items()}
         if reads := step.cohort_reads(model, site):
             own = {read.port: self.together[read.slot] for read in reads if read.slot in self.together}

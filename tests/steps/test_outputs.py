@@ -49,6 +49,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "metagene.cohort": (None, {"layer": "counts", "groupby": "layer", "target_cluster": "upper"}),
     "metagene.spagcn": (None, {"layer": "counts", "groupby": "layer", "target_cluster": "upper"}),
     "normalize.log": (None, {}),
+    "plot.cohort": (None, {"color": "layer", "dpi": 60}),
     "plot.embedding": (None, {"basis": "spatial", "color": "layer", "dpi": 60}),
     "plot.genes": (None, {"groupby": "layer", "genes": ["GENE1", "GENE2"], "dpi": 60}),
     "plot.spatial": (None, {"color": ["layer", "GENE3"], "dpi": 60}),

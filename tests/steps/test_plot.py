@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from spatialrun.errors import DataError
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Site
-from spatialrun.steps.plot import PlotSpatial, panels_of
+from spatialrun.steps.plot import PlotSpatial
+from spatialrun.steps.shown import panels_of
 
 STEP = catalogue.get("plot.spatial")
 
@@ -82,6 +83,18 @@ def test_without_image_or_scale(section: Section) -> None:
     for slot in ("images/hires", "images/lowres", "uns/spatial"):
         del section.slots[slot]
     section.run(STEP, dpi=40)
+
+
+def test_the_log_says_how_the_scale_is_known(section: Section) -> None:
+    """Spots are 100 pixels apart, and 100 µm."""
+    (line,) = section.run(STEP, dpi=40).logs
+    assert line.startswith("1 µm per full-resolution pixel: ")
+    assert line.endswith("neighbouring spots of Visium are 100 µm apart")
+    del section.slots["figures/spatial"], section.slots["uns/spatial"]
+    (line,) = section.run(STEP, dpi=40).logs
+    assert line.startswith("no scale bar: ")
+    del section.slots["figures/spatial"]
+    assert section.run(STEP, dpi=40, scale_bar=False).logs == []
 
 
 def test_unknown_gene(section: Section) -> None:

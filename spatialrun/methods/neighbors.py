@@ -64,6 +64,41 @@ def nearest(coordinates: ArrayLike, k: int) -> Ints:
     return neighbors
 
 
+RING = 1.2
+"""Times the distance of the nearest: up to where spots of a lattice are next to each other. The second ring is at
+1.41 times that distance on a square lattice, at 1.73 times on a hexagonal one."""
+REGULAR = 0.1, 0.9
+"""Of a lattice, the nearest spot's distance is the same to 10%, at 90% of the spots."""
+LOOKED_AT = 10_000
+
+
+def ring(coordinates: ArrayLike, *, regular: bool = False) -> csr_matrix | None:
+    """The spots of a lattice that are next to each other: (N, N), 1 for each such pair.
+
+    Parameters
+    ----------
+    coordinates
+        (N, D), any unit.
+    regular
+        Return None where the spots do not lie on a lattice.
+    """
+    from scipy.sparse import csr_matrix
+    from scipy.spatial import cKDTree
+
+    places = checked_places(coordinates)
+    tree = cKDTree(places)
+    some = places[np.linspace(0, len(places) - 1, min(len(places), LOOKED_AT)).astype(int)]
+    distance = tree.query(some, k=2)[0][:, 1]
+    step = float(np.median(distance))
+    if not (np.isfinite(step) and step > 0.0):  # a single spot, or most of them at one place
+        return None if regular else csr_matrix((len(places), len(places)))
+    if regular and np.mean(np.abs(distance - step) <= REGULAR[0] * step) < REGULAR[1]:
+        return None
+    pairs = tree.query_pairs(RING * step, output_type="ndarray")
+    rows, columns = np.concatenate([pairs, pairs[:, ::-1]]).T
+    return csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(places), len(places)))
+
+
 def nearest_within(samples: Sequence[ArrayLike], k: int) -> list[Ints]:
     """`nearest` in each sample of a cohort, numbered over the spots of all samples."""
     found, start = [], 0

@@ -44,6 +44,7 @@ STEPS = {
     "read.visium": "spatialrun.steps.read:ReadVisium",
     "simulate.visium": "spatialrun.steps.simulate:SimulateVisium",
     "simulate.visium_hd": "spatialrun.steps.simulate:SimulateVisiumHd",
+    "svg.moran": "spatialrun.steps.moran:SvgMoran",
     "svg.spatialde": "spatialrun.steps.svg:SvgSpatialde",
 }
 """Name of a built-in step type to the place of its class."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
+from spatialrun.steps.blocks import blocks_of, genes_per_block
 from spatialrun.steps.contract import (
     Block,
     Context,
@@ -27,15 +28,12 @@ if TYPE_CHECKING:
     from spatialrun.methods.spatialde import Kernel
 
 COLUMNS = ("pval", "log10p", "padj", "rank", "svg", "lengthscale", "kernel", "tested", "m", "alpha")
-FEWEST_GENES, MOST_GENES = 512, 2048
 KERNELS_COMPILED = 150_000_000
 """Memory of the compiler and what it made."""
 LARGEST_DENSE = 5_000
 """Spots up to which the method holds kernel matrices whole."""
 BYTES_A_SPOT = 4_000
 """Of the set-up of larger samples."""
-CELLS_PER_BLOCK = 1 << 25
-"""Spots times genes of a block, between those bounds: large samples have blocks of fewer genes."""
 
 
 class KernelSpace(Parameters):
@@ -114,8 +112,8 @@ class SvgSpatialde(StreamingStep):
 
     def block_memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
         """A block's share of the counts, four times over as abundant genes come together, and its results."""
-        share = min(1.0, 4 * _genes_per_block(shape.n_obs) / max(1, shape.n_vars))
-        return 50_000_000 + int(60 * share * shape.nnz) + 4000 * _genes_per_block(shape.n_obs)
+        share = min(1.0, 4 * genes_per_block(shape.n_obs) / max(1, shape.n_vars))
+        return 50_000_000 + int(60 * share * shape.nnz) + 4000 * genes_per_block(shape.n_obs)
 
     def setup(self, inputs: Inputs, params: SvgSpatialdeParams, context: Context) -> Outputs:
         from spatialrun.methods import spatialde
@@ -141,7 +139,7 @@ class SvgSpatialde(StreamingStep):
         return prepared
 
     def blocks(self, setup: Inputs, inputs: Inputs, params: SvgSpatialdeParams) -> Sequence[Block]:
-        return _blocks(inputs)
+        return blocks_of(inputs["counts"])
 
     def load(self, setup: Inputs, params: SvgSpatialdeParams) -> dict[str, np.ndarray]:
         return {name: setup[name].read() for name in setup}
@@ -229,22 +227,12 @@ def _totals(inputs: Inputs, threads: int) -> np.ndarray:
         return np.bincount(columns.indices, weights=columns.data, minlength=n_spots)
 
     totals = np.zeros(n_spots)
-    blocks = _blocks(inputs)
+    blocks = blocks_of(inputs["counts"])
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(blocks), threads):
             for part in pool.map(of, blocks[start : start + threads]):
                 totals += part
     return totals
-
-
-def _blocks(inputs: Inputs) -> list[Block]:
-    n_spots, n_genes = inputs["counts"].meta["shape"]
-    step = _genes_per_block(n_spots)
-    return [Block(start, min(start + step, n_genes)) for start in range(0, n_genes, step)]
-
-
-def _genes_per_block(n_spots: int) -> int:
-    return min(MOST_GENES, max(FEWEST_GENES, CELLS_PER_BLOCK // max(1, n_spots)))
 
 
 def _table(setup: Inputs, genes: Any) -> pd.DataFrame:

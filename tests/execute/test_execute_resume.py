@@ -18,9 +18,9 @@ READ = "  - {id: read, uses: read.visium}\n"
 APPLY = "recipe.apply(Options(jobs={jobs}, memory=2 * 10**9))"
 ONLY_WORKERS = "import spatialrun.execute.queue as queue; queue.SMALL = -1\n"
 KILL_IN_FOURTH_BLOCK = """
-from spatialrun.steps import svg
+from spatialrun.steps import blocks
 from spatialrun.steps.svg import SvgSpatialde
-svg.MOST_GENES = 512
+blocks.MOST_GENES = 512
 block, seen = SvgSpatialde.block, []
 def fatal(self, *args):
     seen.append(1)
@@ -234,7 +234,7 @@ def test_two_runs_at_once_come_to_the_same(lab):
 
 @pytest.mark.slow
 def test_the_score_test_killed_and_resumed_is_bit_identical(tmp_path, monkeypatch):
-    monkeypatch.setattr("spatialrun.steps.svg.MOST_GENES", 512)
+    monkeypatch.setattr("spatialrun.steps.blocks.MOST_GENES", 512)
     steps = (
         "  - {id: simulate, uses: simulate.visium, with: {n_spots: 120, n_genes: 3000, image_size: 64}}\n"
         "  - {id: read, uses: read.visium}\n"

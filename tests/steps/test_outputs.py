@@ -57,6 +57,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "read.h5ad": ("section.h5ad", {}),
     "read.table": ("counts.csv", {"coordinates": "places.csv", "min_spots": 1}),
     "read.visium": ("outs", {"min_counts": 10}),
+    "svg.moran": (None, {"layer": "counts", "n_svg": 15}),
     "svg.spatialde": (None, {"n_svg": 15}),
     "simulate.visium": (None, {"n_spots": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),
     "simulate.visium_hd": (None, {"n_bins": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),

@@ -98,7 +98,7 @@ def test_blocks_depend_on_shapes_only() -> None:
 
 def test_results_do_not_depend_on_blocks(section: Section, monkeypatch: pytest.MonkeyPatch) -> None:
     section.run(STEP)
-    monkeypatch.setattr("spatialrun.steps.svg._genes_per_block", lambda _: 7)
+    monkeypatch.setattr("spatialrun.steps.blocks.genes_per_block", lambda _: 7)
     section.run(STEP, key_added="again")
     for name in ("log10p", "rank", "alpha"):
         found, expected = (section.slots[f"var/{key}.{name}"] for key in ("again", "spatialde"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spatialrun.methods.spatialde.jit import kernel
+from spatialrun.methods.jit import kernel
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_matrix

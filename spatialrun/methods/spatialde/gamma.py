@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from spatialrun.methods.spatialde.jit import Array, inner, kernel
+from spatialrun.methods.jit import Array, inner, kernel
 
 ITERATIONS = 100_000
 PRECISION = 1e-15

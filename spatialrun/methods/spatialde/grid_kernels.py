@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spatialrun.methods.spatialde.jit import Array, Ints, inner, kernel
+from spatialrun.methods.jit import Array, Ints, inner, kernel
 from spatialrun.methods.spatialde.vectors import LANES, WINDOW, add_scaled, gather_taps, spread_taps
 
 Places = NDArray[np.int32]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatialrun.methods.spatialde.jit import Array, Ints, inner, kernel
+from spatialrun.methods.jit import Array, Ints, inner, kernel
 
 SMALL = 0.02  # a s below which log1p(x) - x/(1+x) is summed as a series: it is a difference of equals
 SERIES = 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatialrun.methods.spatialde.jit import Array, Ints, kernel
+from spatialrun.methods.jit import Array, Ints, kernel
 
 TILE = 64  # features taken at once: their rows for some thousand spots stay in the second-level cache
 row = np.uint64  # an index that is unsigned cannot count from the end, which would cost a test in every loop

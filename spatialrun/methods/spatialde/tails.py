@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
+from spatialrun.methods.jit import Array, Ints, inner, kernel
 from spatialrun.methods.spatialde.gamma import log_upper_gamma
-from spatialrun.methods.spatialde.jit import Array, Ints, inner, kernel
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 SQRT_HALF_PI = math.sqrt(0.5 * math.pi)

@@ -1,4 +1,4 @@
-"""How the package's loops are compiled: once per machine, without the interpreter lock, keeping NaN."""
+"""How the methods' loops are compiled: once per machine, without the interpreter lock, keeping NaN."""
 
 from __future__ import annotations
 

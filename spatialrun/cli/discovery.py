@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spatialrun.errors import SpatialrunError, UsageError
+from spatialrun.readers.visium_hd import is_square
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Site
 
 MATRICES = tuple(
     f"{kind}_feature_bc_matrix{suffix}" for kind in ("filtered", "raw") for suffix in ("", ".h5")
 )
-UNTELLING = ("outs", "binned_outputs")
+HD = "binned_outputs"
+UNTELLING = ("outs", HD)
 """Folders named by Space Ranger, which say nothing about the sample."""
 DEEPEST = 8
 
@@ -87,9 +89,12 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
         return
     for place, folders, files in os.walk(folder):
         here = Path(place)
-        if "spatial" in folders and any(name in folders or name in files for name in MATRICES):
+        if here.name == HD or HD in folders or is_square(here):
+            yield here if here.name == HD or is_square(here) else here / HD, "read.visium_hd"
+            folders[:] = []
+        elif "spatial" in folders and any(name in folders or name in files for name in MATRICES):
             yield here, "read.visium"
-            folders[:] = [name for name in folders if name == "binned_outputs"]
+            folders[:] = []
         deep = len(here.relative_to(folder).parts) >= DEEPEST
         folders[:] = [] if deep else sorted(name for name in folders if _worth_a_look(here / name))
         yield from ((here / name, "read.h5ad") for name in sorted(files) if name.endswith(".h5ad"))

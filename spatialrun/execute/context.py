@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from spatialrun.execute.spec import TaskSpec
 from spatialrun.methods.checkpoint import UNSAVED, Checkpoint
 from spatialrun.store.attempts import Attempt
 from spatialrun.store.elements import StoredElement
+from spatialrun.store.partial import Partial
 
 _PROGRESS_EVERY = 0.1
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
@@ -57,6 +59,8 @@ class TaskContext:
         self.measured: dict[str, float | None] = {}
         self.folders: list[str] = []
         self.temporary: Path | None = None
+        self.unfinished: Partial | None = None
+        self._scratch: Path | None = None
 
     @property
     def threads(self) -> int:
@@ -96,6 +100,18 @@ class TaskContext:
             raise TaskError("task.outputs", f"{self._spec.uses} may make folders in its last stage only")
         self.folders.append(port)
         return self.attempt.folder(port)
+
+    def scratch(self) -> Path:
+        """Return the folder for large files of the stage that is running."""
+        assert self.unfinished is not None
+        self._scratch = self.unfinished.folder()
+        return self._scratch
+
+    def empty_scratch(self) -> None:
+        """Remove the large files: the stage is done."""
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
 
     def file(self, port: str) -> Path:
         """Return a path beside an export's destination; it takes the destination's name when it is whole."""

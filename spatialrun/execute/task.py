@@ -117,7 +117,8 @@ class Runner:
                 elements = elements | {BLOCKS + name: element for name, element in blocks.items()}
             prepared = StoredInputs(elements)
         attempt = self.context.attempt = self.store.attempt(self.spec.run)
-        checkpoint = self.context.checkpoint = StoredCheckpoint(self.store.partial(self.spec.key))
+        self.context.unfinished = self.store.partial(self.spec.key)
+        checkpoint = self.context.checkpoint = StoredCheckpoint(self.context.unfinished)
         try:
             if isinstance(self.step, StagedStep):
                 outputs = self.step.combine(prepared, self.inputs, self.params, self.context)
@@ -143,6 +144,7 @@ class Runner:
             attempt.discard()
             raise
         checkpoint.discard()
+        self.context.empty_scratch()
         for key in self.spec.stage_keys.values():
             self.store.partial(key).discard()
         return {port: ref.to_json() for port, ref in standing.outputs.items()}
@@ -201,6 +203,7 @@ class Runner:
         key = self.spec.stage_keys[stage]
         record = self.store.actions.get(key)
         if record is None or self.store.intents.rely(self.spec.run, [record.attempt]):
+            self.context.unfinished = self.store.partial(key)
             outputs = compute()
             attempt = self.store.attempt(self.spec.run)
             try:
@@ -211,6 +214,7 @@ class Runner:
             except BaseException:
                 attempt.discard()
                 raise
+            self.context.empty_scratch()
         return {name: self.store.element(ref) for name, ref in record.outputs.items()}
 
     def _written(self, attempt: Attempt, outputs: Outputs) -> dict[str, ObjectRef]:

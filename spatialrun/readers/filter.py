@@ -9,6 +9,7 @@ import numpy as np
 
 from spatialrun.errors import DataError, UsageError
 from spatialrun.readers.sample import Sample, with_totals
+from spatialrun.values import ColumnStream
 
 
 def filter_sample(
@@ -28,7 +29,8 @@ def filter_sample(
     Parameters
     ----------
     sample
-        N spots, G genes.
+        N spots, G genes. Counts that are a stream come back as one: its entries are sorted out whenever they are
+        asked for.
     in_tissue
         Keep only spots whose ``obs["in_tissue"]`` is true; no effect where there is no such column.
     min_counts, min_genes
@@ -61,23 +63,59 @@ def filter_sample(
         steps.append((f"genes {genes!r}", _matches(genes, symbols)))
     if exclude_genes is not None:
         steps.append((f"exclude_genes {exclude_genes!r}", ~_matches(exclude_genes, symbols)))
-    counts = sample.counts if spots_kept.all() else sample.counts[spots_kept]
+    whole = sample.counts if isinstance(sample.counts, ColumnStream) else ColumnStream.of(sample.counts)
+    per_gene = np.diff(whole.indptr) if spots_kept.all() else _entries_left(whole, spots_kept)
     if min_spots:
-        steps.append((f"min_spots {min_spots}", np.diff(counts.indptr) >= min_spots))
+        steps.append((f"min_spots {min_spots}", per_gene >= min_spots))
     genes_kept = _all_of(steps, n_genes, "gene")
 
     if spots_kept.all() and genes_kept.all():
         return sample
-    counts = counts if genes_kept.all() else counts[:, genes_kept]
-    counts.sort_indices()
+    counts = _part(whole, spots_kept, np.flatnonzero(genes_kept), per_gene)
     return replace(
         sample,
-        counts=counts,
+        counts=counts if isinstance(sample.counts, ColumnStream) else counts.tocsc(),
         obs=with_totals(obs[spots_kept], counts),
         var=sample.var[genes_kept],
         spatial=sample.spatial[spots_kept],
         obsm={name: values[spots_kept] for name, values in sample.obsm.items()},
     )
+
+
+def _entries_left(counts: ColumnStream, spots: np.ndarray) -> np.ndarray:
+    """(G,): entries of each gene in the spots that are kept."""
+    left = np.zeros(counts.shape[1], dtype=np.int64)
+    for start, stop in counts.stretches():
+        kept = spots[counts.entries(start, stop)[1]]
+        ends = np.concatenate([[0], np.cumsum(kept)])
+        left[start:stop] = np.diff(ends[counts.indptr[start : stop + 1] - counts.indptr[start]])
+    return left
+
+
+def _part(counts: ColumnStream, spots: np.ndarray, genes: np.ndarray, per_gene: np.ndarray) -> ColumnStream:
+    """The kept spots (a mask) and genes (places, ascending) of a matrix."""
+    row_of = np.cumsum(spots) - 1
+    all_spots = bool(spots.all())
+
+    def entries(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        parts = [(np.empty(0, counts.dtype), np.empty(0, counts.index_dtype))]
+        # What lies between genes far apart is passed over a stretch at a time.
+        for first, last in counts.stretches(start=int(genes[start]), stop=int(genes[stop - 1]) + 1):
+            wanted = np.zeros(last - first, dtype=bool)
+            here = genes[start:stop]
+            wanted[here[(here >= first) & (here < last)] - first] = True
+            if not wanted.any():
+                continue
+            data, rows = counts.entries(first, last)
+            kept = np.repeat(wanted, np.diff(counts.indptr[first : last + 1]))
+            if not all_spots:
+                kept &= spots[rows]
+            parts.append((data[kept], row_of[rows[kept]].astype(rows.dtype)))
+        data, rows = map(np.concatenate, zip(*parts, strict=True))
+        return data, rows
+
+    indptr = np.concatenate([[0], np.cumsum(per_gene[genes])])
+    return ColumnStream((int(spots.sum()), len(genes)), counts.dtype, indptr, entries)
 
 
 def _all_of(steps: list[tuple[str, np.ndarray]], n: int, noun: str) -> np.ndarray:

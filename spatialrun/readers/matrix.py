@@ -43,7 +43,7 @@ def size_of_hdf5(path: Path) -> tuple[Size, bool]:
         ``data.missing-file``, ``data.bad-file``.
     """
     with open_hdf5(path) as file:
-        group = _matrix_group(file, path)
+        group = matrix_group(file, path)
         # The lengths of the name lists, not `shape`: the lists are what the matrix is read with.
         size = Size(*(_length(group, name) for name in ("barcodes", "features/id", "data")))
         return size, "features/genome" in group
@@ -57,8 +57,8 @@ def size_of_mtx(path: Path) -> Size:
     DataError
         ``data.missing-file``, ``data.bad-file``.
     """
-    with _open_text(path) as file:
-        n_features, n_barcodes, nnz = _mtx_header(file, path)
+    with open_text(path) as file:
+        n_features, n_barcodes, nnz = mtx_header(file, path)
     return Size(n_barcodes, n_features, nnz)
 
 
@@ -74,13 +74,13 @@ def read_hdf5(path: Path) -> FeatureMatrix:
     from scipy import sparse
 
     with open_hdf5(path) as file:
-        group = _matrix_group(file, path)
+        group = matrix_group(file, path)
         features = group["features"]
         barcodes, ids = text(group["barcodes"][:]), text(features["id"][:])
         data, indices, indptr = (group[name][:] for name in ("data", "indices", "indptr"))
         symbols, feature_types = text(features["name"][:]), text(features["feature_type"][:])
         genomes = text(features["genome"][:]) if "genome" in features else None
-        metadata = _metadata(file.attrs)
+        metadata = metadata_of(file.attrs)
     lengths = [len(names) for names in (ids, symbols, feature_types, genomes) if names is not None]
     if len(indptr) != len(barcodes) + 1 or len(data) != len(indices) or len(set(lengths)) > 1:
         raise DataError(
@@ -109,10 +109,10 @@ def read_mtx(path: Path, features: Path, barcodes: Path) -> FeatureMatrix:
     """
     from scipy.io import mmread
 
-    with _open_text(path) as file:
-        _mtx_header(file, path)
+    with open_text(path) as file:
+        mtx_header(file, path)
     where = Where(file=str(path))
-    with _open_text(path) as file:
+    with open_text(path) as file:
         try:
             counts = mmread(file).T.tocsr()
         except (ValueError, OverflowError, StopIteration) as error:
@@ -122,8 +122,8 @@ def read_mtx(path: Path, features: Path, barcodes: Path) -> FeatureMatrix:
                 where=where,
                 hint="Copy or download it again and compare sizes.",
             ) from error
-    names = _rows(barcodes)
-    rows = _rows(features)
+    names = text_rows(barcodes)
+    rows = text_rows(features)
     if counts.shape != (len(names), len(rows)):
         raise DataError(
             "data.bad-file",
@@ -151,7 +151,8 @@ def _length(group: Any, name: str) -> int:
     return length
 
 
-def _matrix_group(file: Any, path: Path) -> Any:
+def matrix_group(file: Any, path: Path) -> Any:
+    """The group that holds everything in the open h5 file of Space Ranger."""
     import h5py
 
     group = file.get("matrix")
@@ -167,7 +168,7 @@ def _matrix_group(file: Any, path: Path) -> Any:
     return group
 
 
-def _metadata(attributes: Any) -> dict[str, str]:
+def metadata_of(attributes: Any) -> dict[str, str]:
     """The origin as Space Ranger writes it; some versions wrap each text in an array of one."""
     found = {}
     for name in ("software_version", "chemistry_description"):
@@ -178,7 +179,7 @@ def _metadata(attributes: Any) -> dict[str, str]:
 
 
 @contextmanager
-def _open_text(path: Path) -> Iterator[IO[bytes]]:
+def open_text(path: Path) -> Iterator[IO[bytes]]:
     """The file's bytes, unzipped where its content (not its name) says that it is gzipped."""
     where = Where(file=str(path))
     if not path.is_file():
@@ -197,8 +198,8 @@ def _open_text(path: Path) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def _mtx_header(file: IO[bytes], path: Path) -> tuple[int, int, int]:
-    """Rows, columns and entries of a Matrix Market file of counts."""
+def mtx_header(file: IO[bytes], path: Path) -> tuple[int, int, int]:
+    """Rows, columns and entries of a Matrix Market file of counts, which is read up to its first entry."""
     where = Where(file=str(path), line=1)
     banner = file.readline(1000).decode(errors="replace").split()
     kind = [word.lower() for word in banner[1:]]
@@ -220,9 +221,9 @@ def _mtx_header(file: IO[bytes], path: Path) -> tuple[int, int, int]:
     return n_rows, n_columns, entries
 
 
-def _rows(path: Path) -> list[list[str]]:
+def text_rows(path: Path) -> list[list[str]]:
     """Rows of a tab-separated list, without the quotes that some exports put around each field."""
-    with _open_text(path) as file:
+    with open_text(path) as file:
         try:
             lines = file.read().decode().splitlines()
         except UnicodeDecodeError as error:

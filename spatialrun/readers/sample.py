@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatialrun.methods.normalize import spot_breadths
+from spatialrun.values import ColumnStream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,8 @@ class Sample:
     Attributes
     ----------
     counts
-        ``scipy.sparse.csc_matrix``, (N, G) int32: sorted indices, no stored zeros, no duplicates.
+        ``scipy.sparse.csc_matrix``, (N, G) int32: sorted indices, no stored zeros, no duplicates. Of samples that
+        are not to be whole in memory, the same as a `ColumnStream`.
     obs
         One row per spot, indexed by barcode. Always holds ``total_counts`` (int64) and ``n_genes_by_counts``
         (int32); from Space Ranger also ``in_tissue`` (bool), ``array_row`` and ``array_col`` (int32).
@@ -79,11 +80,16 @@ class Sample:
 
 
 def with_totals(obs: pd.DataFrame, counts: Any) -> pd.DataFrame:
-    """``obs`` with ``total_counts`` and ``n_genes_by_counts`` computed from ``counts`` (N, G)."""
-    return obs.assign(
-        total_counts=np.asarray(counts.sum(axis=1, dtype=np.int64)).ravel(),
-        n_genes_by_counts=spot_breadths(counts),
-    )
+    """``obs`` with ``total_counts`` and ``n_genes_by_counts`` of ``counts`` (N, G), CSC or a stream."""
+    stream = counts if isinstance(counts, ColumnStream) else ColumnStream.of(counts)
+    totals = np.zeros(stream.shape[0], dtype=np.int64)
+    breadths = np.zeros(stream.shape[0], dtype=np.int32)
+    for start, stop in stream.stretches():
+        data, spots = stream.entries(start, stop)
+        # Sums of whole numbers are exact in float64.
+        totals += np.bincount(spots, data, stream.shape[0]).astype(np.int64)
+        breadths += np.bincount(spots, minlength=stream.shape[0]).astype(np.int32)
+    return obs.assign(total_counts=totals, n_genes_by_counts=breadths)
 
 
 def make_unique(names: Iterable[str]) -> tuple[list[str], list[str]]:

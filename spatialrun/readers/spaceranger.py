@@ -63,7 +63,11 @@ def locate(path: str | Path, *, matrix: MatrixKind = "auto") -> SpaceRangerFiles
     DataError
         ``data.missing-file``: says what was looked for, and the nearest thing that is there.
     """
-    root = _root(Path(path))
+    return files_of(_root(Path(path)), matrix)
+
+
+def files_of(root: Path, matrix: MatrixKind) -> SpaceRangerFiles:
+    """The files of the folder that holds the matrix and ``spatial/`` itself."""
     kinds = ("filtered", "raw") if matrix == "auto" else (matrix,)
     names = [name for kind in kinds for name in (f"{kind}_feature_bc_matrix.h5", f"{kind}_feature_bc_matrix")]
     found = next((root / name for name in names if (root / name).exists()), None)

@@ -42,6 +42,7 @@ STEPS = {
     "read.h5ad": "spatialrun.steps.read:ReadH5ad",
     "read.table": "spatialrun.steps.read:ReadTable",
     "read.visium": "spatialrun.steps.read:ReadVisium",
+    "read.visium_hd": "spatialrun.steps.read:ReadVisiumHd",
     "simulate.visium": "spatialrun.steps.simulate:SimulateVisium",
     "simulate.visium_hd": "spatialrun.steps.simulate:SimulateVisiumHd",
     "svg.moran": "spatialrun.steps.moran:SvgMoran",

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from spatialrun.slots import axes_of
-from spatialrun.values import FileBytes, Value
+from spatialrun.values import ColumnStream, FileBytes, Value
 
 __all__ = [
     "Block",
     "CohortStep",
+    "ColumnStream",
     "Context",
     "Element",
     "FileBytes",
@@ -178,6 +179,9 @@ class Element(Protocol):
     def columns(self, start: int, stop: int) -> csc_matrix:
         """Load columns ``start`` to ``stop`` of a matrix as CSC."""
 
+    def stream(self) -> ColumnStream:
+        """Return a matrix as a stream of its columns, to be filtered or changed without being whole in memory."""
+
 
 class Inputs(Protocol):
     """The lazy inputs of a step by port; absent optional ports are not in it."""
@@ -228,6 +232,12 @@ class Context(Protocol):
 
     def folder(self, port: str) -> Path:
         """Return the empty folder to fill for a ``files`` output; the step returns it as the port's value."""
+
+    def scratch(self) -> Path:
+        """Return a folder for files too large for memory; a task that was killed finds there what it left.
+
+        It goes when the stage (``setup``, ``run``) that asked for it is done.
+        """
 
     def file(self, port: str) -> Path:
         """Return the path at which to write an ``exports`` output; the step returns it as the port's value."""

@@ -26,6 +26,7 @@ from spatialrun.steps.regex import Regex
 if TYPE_CHECKING:
     from spatialrun.readers.headers import Headers
     from spatialrun.readers.sample import Sample
+    from spatialrun.readers.visium_hd import Squares
 
 IMAGES = "images/"
 ARRAYS = "obsm/"
@@ -103,7 +104,7 @@ class Reader(StagedStep):
 
         about = setup["about"].read()
         whole = Sample(
-            counts=setup["counts"].read(),
+            counts=setup["counts"].stream(),
             obs=setup["obs"].read(),
             var=setup["var"].read(),
             spatial=setup["spatial"].read(),
@@ -153,17 +154,10 @@ class ReadVisium(Reader):
 
     def headers(self, params: ReadVisiumParams, site: Site) -> Headers:
         from spatialrun.readers import spaceranger
-        from spatialrun.readers.headers import TOTALS, Headers, Size
 
-        if site.path is not None:
-            return spaceranger.headers(spaceranger.locate(site.path, matrix=params.matrix))
-        # The folder does not exist yet: what the writer of `simulate.visium` puts there.
-        return Headers(
-            size=Size(0, 0, None),
-            obs=("in_tissue", "array_row", "array_col", *TOTALS),
-            var=("gene_ids", "feature_types", "genome"),
-            images=("hires", "lowres"),
-        )
+        if site.path is None:
+            return _simulated_headers()
+        return spaceranger.headers(spaceranger.locate(site.path, matrix=params.matrix))
 
     def ingest(self, inputs: Inputs, params: ReadVisiumParams, context: Context) -> Sample:
         from spatialrun.readers import spaceranger
@@ -173,6 +167,73 @@ class ReadVisium(Reader):
         else:
             files = spaceranger.SpaceRangerFiles(**inputs.externals)
         return spaceranger.read(files, unplaced=params.unplaced, warn=context.warn)
+
+
+class ReadVisiumHdParams(ReadVisiumParams):
+    bin_um: int | None = parameter(
+        None,
+        "Side of a bin: one that Space Ranger wrote, or a multiple of it, made by adding up; null for the "
+        "folder's own, of several 8.",
+        unit="micrometres",
+        ge=1,
+    )
+
+
+class ReadVisiumHd(Reader):
+    """Read Visium HD as Space Ranger wrote it: the sample's ``path`` is its ``outs``, or one folder of bins.
+
+    A sample without a path is read from the folder that ``simulate.visium_hd`` writes. The matrix is read in
+    parts and never whole in memory; a reading that was killed goes on.
+    """
+
+    name = "read.visium_hd"
+    Params = ReadVisiumHdParams
+
+    def reads(self, params: ReadVisiumHdParams, site: Site) -> Sequence[Read]:
+        return [] if site.path is not None else [Read("files", "files/spaceranger")]
+
+    def externals(self, params: ReadVisiumHdParams, site: Site) -> Mapping[str, Path]:
+        return {} if site.path is None else self._located(site.path, params).files.roles()
+
+    def headers(self, params: ReadVisiumHdParams, site: Site) -> Headers:
+        from spatialrun.readers import visium_hd
+
+        return (
+            _simulated_headers() if site.path is None else visium_hd.headers(self._located(site.path, params))
+        )
+
+    def memory(self, shape: Shape, params: ReadVisiumHdParams) -> int:
+        """Parts as they are sorted, and the images; names and places of all bins that are read."""
+        coarser = max(1, (params.bin_um or 0) // 8) ** 2
+        return 1_000_000_000 + 300 * shape.n_obs * coarser
+
+    def ingest(self, inputs: Inputs, params: ReadVisiumHdParams, context: Context) -> Sample:
+        from spatialrun.readers import visium_hd
+
+        if "files" in inputs:
+            squares = self._located(inputs["files"].path, params)
+        else:
+            squares = visium_hd.located(inputs.externals, params.bin_um)
+        if squares.factor > 1:
+            context.log(f"bins are {squares.factor} x {squares.factor} of those of {squares.source_um} µm")
+        return visium_hd.read(squares, context.scratch(), unplaced=params.unplaced, reporter=context)
+
+    def _located(self, path: Path, params: ReadVisiumHdParams) -> Squares:
+        from spatialrun.readers import visium_hd
+
+        return visium_hd.locate(path, bin_um=params.bin_um, matrix=params.matrix)
+
+
+def _simulated_headers() -> Headers:
+    """Of a folder that does not exist yet: what the writers of simulated samples put there."""
+    from spatialrun.readers.headers import TOTALS, Headers, Size
+
+    return Headers(
+        size=Size(0, 0, None),
+        obs=("in_tissue", "array_row", "array_col", *TOTALS),
+        var=("gene_ids", "feature_types", "genome"),
+        images=("hires", "lowres"),
+    )
 
 
 class ReadH5adParams(FilterParams):

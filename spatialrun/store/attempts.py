@@ -20,7 +20,7 @@ from spatialrun.store import elements
 from spatialrun.store.backend import Backend, guarded
 from spatialrun.store.digests import folder_digest, value_digest
 from spatialrun.store.elements import ObjectRef
-from spatialrun.values import FileBytes, Value
+from spatialrun.values import ColumnStream, FileBytes, Value
 
 if TYPE_CHECKING:
     from spatialrun.store.zarr_stores import FreshStore
@@ -54,8 +54,8 @@ class Attempt:
             Where the store cannot be written.
         """
         kind, meta = elements.describe(value)
-        digest = value_digest(value)
         if isinstance(value, FileBytes):
+            digest = value_digest(value)
             path = f"{self.prefix}/{port}{value.suffix}"
             self._backend.put(path, value.content)
             self._files[path] = (len(value.content), zlib.crc32(value.content))
@@ -64,7 +64,11 @@ class Attempt:
         parent, _, name = path.rpartition("/")
         store = self._folder(parent)
         with guarded(f"{self._backend.url}/{path}", "written"):
-            elements.write(store, name, value, kind)
+            if isinstance(value, ColumnStream):
+                digest = elements.write_stream(store, name, value)
+            else:
+                digest = value_digest(value)
+                elements.write(store, name, value, kind)
             if not self._backend.remote:  # else all are written side by side, in the end
                 store.flush()
         return ObjectRef(digest, path, kind, meta)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatialrun.values import FileBytes, Value
+from spatialrun.values import ColumnStream, FileBytes, Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,6 +176,30 @@ def _array(array: np.ndarray) -> bytes:
     return _numbers("array", array)
 
 
+class StreamDigest:
+    """The digest of a matrix that is hashed while its columns go by: that of the whole matrix as CSC."""
+
+    def __init__(self, matrix: ColumnStream) -> None:
+        import numpy as np
+
+        self._head = canonical([matrix.format, list(matrix.shape)])
+        self._indptr = _numbers("indptr", matrix.indptr, "<i8")
+        self._types = {"indices": np.dtype("<i8"), "array": matrix.dtype.newbyteorder("<")}
+        self._hashers = {tag: _hasher(tag) for tag in self._types}
+        for tag, hasher in self._hashers.items():
+            hasher.update(canonical([self._types[tag].str, [matrix.nnz]]))
+
+    def update(self, data: np.ndarray, indices: np.ndarray) -> None:
+        """Take the next entries."""
+        for tag, values in (("array", data), ("indices", indices)):
+            _feed(self._hashers[tag], values, self._types[tag])
+
+    def hex(self) -> str:
+        """Return the digest, when all entries have gone by."""
+        indices, data = (self._hashers[tag].digest() for tag in ("indices", "array"))
+        return _digest("sparse", self._head, self._indptr, indices, data).hex()
+
+
 def _numbers(tag: str, array: np.ndarray, dtype: str | None = None) -> bytes:
     """Hash the numbers in C order, little-endian, a piece at a time (a whole copy would double the memory)."""
     import numpy as np
@@ -183,11 +207,16 @@ def _numbers(tag: str, array: np.ndarray, dtype: str | None = None) -> bytes:
     wanted = np.dtype(dtype) if dtype else array.dtype.newbyteorder("<")
     hasher = _hasher(tag)
     hasher.update(canonical([wanted.str, list(array.shape)]))
-    flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="C")
+    _feed(hasher, array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="C"), wanted)
+    return hasher.digest()
+
+
+def _feed(hasher: hashlib.blake2b, flat: np.ndarray, wanted: np.dtype[Any]) -> None:
+    import numpy as np
+
     step = max(_CHUNK // wanted.itemsize, 1)
     for start in range(0, flat.size, step):
         hasher.update(np.ascontiguousarray(flat[start : start + step], dtype=wanted).data)
-    return hasher.digest()
 
 
 def _strings(array: np.ndarray) -> bytes:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from spatialrun.errors import StoreError, Where
 from spatialrun.store.backend import Backend
-from spatialrun.store.digests import value_digest
-from spatialrun.store.layout import create_array, every_chunk, plain_codecs
-from spatialrun.values import FileBytes, Value
+from spatialrun.store.digests import StreamDigest, value_digest
+from spatialrun.store.layout import create_array, empty_array, every_chunk, plain_codecs
+from spatialrun.values import ColumnStream, FileBytes, Value
 
 if TYPE_CHECKING:
     import zarr
@@ -94,7 +94,7 @@ def describe(value: Value) -> tuple[str, dict[str, Any]]:
             return "mapping", {"keys": sorted(map(str, value))}
         case str() | bool() | int() | float() | np.generic():
             return "scalar", {"dtype": type(value).__name__}
-    if sp.issparse(value):
+    if sp.issparse(value) or isinstance(value, ColumnStream):
         meta = {"shape": list(value.shape), "dtype": str(value.dtype), "nnz": int(value.nnz)}
         return "sparse", {**meta, "format": value.format}
     raise TypeError(f"a slot cannot hold a {type(value).__name__}")
@@ -114,6 +114,37 @@ def write(store: ZarrStore, name: str, value: Value, kind: str) -> None:
             create_array(group, name, value, attributes=_ARRAY)
         else:
             write_plain(group, name, value)
+
+
+def write_stream(store: ZarrStore, name: str, matrix: ColumnStream) -> str:
+    """Write a matrix whose columns come a few at a time, and return its digest."""
+    import numpy as np
+    import zarr
+
+    group = zarr.open_group(store, mode="a", zarr_format=3)
+    digest = StreamDigest(matrix)
+    with every_chunk():
+        node = group.create_group(name, attributes=_sparse_attributes(matrix))
+        create_array(node, "indptr", matrix.indptr.astype(matrix.index_dtype), attributes=_ARRAY)
+        kinds = (("data", matrix.dtype), ("indices", np.dtype(matrix.index_dtype)))
+        arrays = [empty_array(node, part, (matrix.nnz,), kind, attributes=_ARRAY) for part, kind in kinds]
+        size = (arrays[0].shards or arrays[0].chunks)[0]
+        held: list[tuple[np.ndarray, np.ndarray]] = []
+        written = 0
+        for start, stop in matrix.stretches(size):
+            held.append(matrix.entries(start, stop))
+            digest.update(*held[-1])
+            # Whole shards only: a shard that is written in parts is written as often.
+            waiting = sum(len(data) for data, _ in held)
+            ready = waiting if stop == matrix.shape[1] else waiting // size * size
+            if ready:
+                rest = []
+                for array, parts in zip(arrays, zip(*held, strict=True), strict=True):
+                    joined = np.concatenate(parts)
+                    array[written : written + ready] = joined[:ready]
+                    rest.append(joined[ready:].copy())
+                held, written = [(rest[0], rest[1])], written + ready
+    return digest.hex()
 
 
 def write_plain(group: zarr.Group, name: str, value: Value) -> None:
@@ -194,6 +225,24 @@ class StoredElement:
         matrix.data, matrix.indices, matrix.indptr = data, indices, (indptr - indptr[0]).astype(indices.dtype)
         return matrix
 
+    def stream(self) -> ColumnStream:
+        """Return a matrix as a stream of its columns; a CSC object is never read whole."""
+        import numpy as np
+        from scipy.sparse import csc_matrix
+
+        if self.ref.kind != "sparse" or self.ref.meta["format"] != "csc":
+            return ColumnStream.of(csc_matrix(self._whole))
+
+        def entries(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+            matrix = self.columns(start, stop)
+            return matrix.data, matrix.indices
+
+        shape, dtype = tuple(self.ref.meta["shape"]), np.dtype(self.ref.meta["dtype"])
+        try:
+            return ColumnStream(shape, dtype, np.asarray(self._indptr).astype(np.int64), entries)
+        except (KeyError, ValueError, OSError, RuntimeError) as error:
+            raise self._corrupt(f"cannot be read: {error}") from error
+
     def _entries(self, span: slice) -> tuple[Any, Any]:
         """Read a stretch of a sparse matrix's data and indices."""
         import numpy as np
@@ -250,10 +299,14 @@ class StoredElement:
 def _write_sparse(group: zarr.Group, name: str, matrix: Any) -> None:
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()
-    encoding = {"encoding-type": f"{matrix.format}_matrix", "encoding-version": SPARSE_VERSION}
-    node = group.create_group(name, attributes={**encoding, "shape": list(matrix.shape)})
+    node = group.create_group(name, attributes=_sparse_attributes(matrix))
     for part in ("data", "indices", "indptr"):
         create_array(node, part, getattr(matrix, part), attributes=_ARRAY)
+
+
+def _sparse_attributes(matrix: Any) -> dict[str, Any]:
+    encoding = {"encoding-type": f"{matrix.format}_matrix", "encoding-version": SPARSE_VERSION}
+    return {**encoding, "shape": list(matrix.shape)}
 
 
 def _read_sparse(node: zarr.Group) -> Any:

@@ -45,29 +45,43 @@ def create_array(
     dimension_names: Sequence[str] | None = None,
 ) -> zarr.Array:
     """Write a numeric array as ``group/name``."""
+    array = empty_array(
+        group, name, data.shape, data.dtype, attributes=attributes, dimension_names=dimension_names
+    )
+    if data.size:
+        array[...] = data
+    return array
+
+
+def empty_array(
+    group: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    dimension_names: Sequence[str] | None = None,
+) -> zarr.Array:
+    """Make a numeric array ``group/name`` that is filled piece by piece, best in whole shards."""
     from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
-    chunks = _chunks(data.shape)
+    chunks = _chunks(shape)
     kwargs: dict[str, Any] = {}
-    if math.prod(data.shape) > math.prod(chunks):
-        shards = _shards(data.shape, chunks)
-        kwargs["shards"] = shards
-    array = group.create_array(
+    if math.prod(shape) > math.prod(chunks):
+        kwargs["shards"] = _shards(shape, chunks)
+    return group.create_array(
         name,
-        shape=data.shape,
-        dtype=data.dtype,
+        shape=shape,
+        dtype=dtype,
         chunks=chunks,
         compressors=[
-            BloscCodec(cname="zstd", clevel=3, shuffle=BloscShuffle.shuffle, typesize=data.dtype.itemsize),
+            BloscCodec(cname="zstd", clevel=3, shuffle=BloscShuffle.shuffle, typesize=dtype.itemsize),
             Crc32cCodec(),
         ],
         attributes=attributes,
         dimension_names=dimension_names,
         **kwargs,
     )
-    if data.size:
-        array[...] = data
-    return array
 
 
 def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:

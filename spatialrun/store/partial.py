@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatialrun.store.backend import Backend
@@ -44,6 +45,12 @@ class Partial:
             return None
         with np.load(io.BytesIO(content[_DIGEST:]), allow_pickle=False) as archive:
             return {key[1:]: array for key, array in archive.items()}
+
+    def folder(self) -> Path:
+        """Return a folder of files; of a remote store it is a local one, for this process alone."""
+        folder = self._backend.folder(f"{self._prefix}/scratch")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def discard(self) -> None:
         """Remove everything: the action is committed."""

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from spatialrun.cli.discovery import unique_names
+from spatialrun.cli.discovery import find, unique_names
 from spatialrun.experiment import open_experiment
+from spatialrun.methods.simulate import simulate_visium_hd
+from spatialrun.readers import visium_hd_writer
 
 
 @pytest.fixture
@@ -38,6 +40,20 @@ def test_the_recipe_passes_check(call, folders, monkeypatch):
     checked = call("check", "recipe.yaml")
     assert checked.out == "ok: 7 steps, 3 samples, 18 tasks\n"
     assert checked.err == ""
+
+
+def test_visium_hd_is_one_sample(call, tmp_path, monkeypatch):
+    """Of all bin sizes, and of the folder of one where that is given."""
+    monkeypatch.chdir(tmp_path)
+    bins = simulate_visium_hd(n_bins=40, n_genes=20, n_svg=0, image_size=32)
+    outs = visium_hd_writer.write(bins, tmp_path / "brain")
+    assert call("init", "brain").code == 0
+    assert 'brain: {path: "brain/outs/binned_outputs"}' in Path("recipe.yaml").read_text()
+    assert "- uses: read.visium_hd" in Path("recipe.yaml").read_text()
+    assert call("check", "recipe.yaml").code == 0
+    ((found,), _) = find([outs / "binned_outputs" / "square_008um"])
+    assert found.uses == "read.visium_hd"
+    assert found.path.name == "square_008um"
 
 
 def test_it_writes_over_nothing(call, folders, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csc_matrix
 
 from spatialrun.methods.checkpoint import UNSAVED, Checkpoint
 from spatialrun.slots import COHORT, group_of
@@ -20,6 +21,7 @@ from spatialrun.steps.contract import (
     StreamingStep,
     implicit_reads,
 )
+from spatialrun.values import ColumnStream
 
 
 @dataclass
@@ -41,6 +43,9 @@ class MemoryElement:
 
     def columns(self, start: int, stop: int) -> Any:
         return self.value[:, start:stop]
+
+    def stream(self) -> ColumnStream:
+        return ColumnStream.of(csc_matrix(self.value))
 
 
 @dataclass
@@ -87,6 +92,11 @@ class MemoryContext:
     def folder(self, port: str) -> Path:
         folder = self.root / "files" / port
         folder.mkdir(parents=True)
+        return folder
+
+    def scratch(self) -> Path:
+        folder = self.root / "scratch"
+        folder.mkdir(exist_ok=True)
         return folder
 
     def file(self, port: str) -> Path:
@@ -188,14 +198,21 @@ class Cohort:
 def _stages(step: Step, params: Parameters, inputs: MemoryInputs, context: MemoryContext) -> dict[str, Any]:
     if not isinstance(step, StagedStep):
         return dict(step.run(inputs, params, context))
-    setup = MemoryInputs(dict(step.setup(inputs, params, context)))
+    setup = MemoryInputs(_stored(step.setup(inputs, params, context)))
     if isinstance(step, StreamingStep):
         shared = step.load(setup, params)
         parts = [step.block(shared, inputs, params, block) for block in step.blocks(setup, inputs, params)]
         setup.values |= {
             f"blocks/{name}": np.concatenate([part[name] for part in parts]) for name in parts[0]
         }
-    return dict(step.combine(setup, inputs, params, context))
+    return _stored(step.combine(setup, inputs, params, context))
+
+
+def _stored(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs as they come back from a store: streams have become matrices."""
+    return {
+        port: value.tocsc() if isinstance(value, ColumnStream) else value for port, value in outputs.items()
+    }
 
 
 def _check_length(slots: Mapping[str, Any], slot: str) -> None:

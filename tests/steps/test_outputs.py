@@ -19,6 +19,8 @@ import scipy.sparse as sp
 import xarray
 from memory import Cohort, Section, half_of
 
+from spatialrun.methods.simulate import simulate_visium_hd
+from spatialrun.readers import visium_hd_writer
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import CohortStep, FileBytes
 
@@ -58,6 +60,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "read.table": ("counts.csv", {"coordinates": "places.csv", "min_spots": 1}),
     "read.visium": ("outs", {"min_counts": 10}),
     "svg.moran": (None, {"layer": "counts", "n_svg": 15}),
+    "read.visium_hd": ("hd/outs", {"bin_um": 16, "min_counts": 10}),
     "svg.spatialde": (None, {"n_svg": 15}),
     "simulate.visium": (None, {"n_spots": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),
     "simulate.visium_hd": (None, {"n_bins": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),
@@ -78,6 +81,9 @@ def test_outputs_stay_what_they_are(name: str, section: Section, files: Path) ->
     step = catalogue.get(name)
     if path is not None:
         section = Section(section.root, files / path)
+    if path == "hd/outs":
+        bins = simulate_visium_hd(n_bins=60, n_genes=40, n_svg=8, image_size=64, seed=1)
+        visium_hd_writer.write(bins, files / "hd")
     (files / "genes.csv").write_text("gene,marker\nGENE1,yes\nGENE2,no\n")
     if name in BEFORE:
         section.run(catalogue.get(BEFORE[name]), **CASES[BEFORE[name]][1])

@@ -133,3 +133,19 @@ def test_real_folders(data: Path, unread: Unread, path: str, n_spots: int) -> No
     read = unread(data / path)
     read.run(step)
     assert read.slots["layers/counts"].shape[0] == n_spots
+
+
+def test_visium_hd_reads_what_was_simulated(unread: Unread) -> None:
+    section = unread(None)
+    section.run(catalogue.get("simulate.visium_hd"), n_bins=300, n_genes=40, n_svg=4, image_size=64)
+    context = section.run(catalogue.get("read.visium_hd"), bin_um=16, min_spots=3)
+    assert section.slots["layers/counts"].shape[0] < 100
+    assert context.logs[0] == "bins are 2 x 2 of those of 8 µm"
+    assert set(section.slots) >= COMMON | {"obs/array_row", "images/hires", "uns/truth.spots"}
+
+
+def test_visium_hd_s_filters_are_late() -> None:
+    step = catalogue.get("read.visium_hd")
+    filters = {"in_tissue", "min_counts", "min_genes", "min_spots", "genes", "exclude_genes"}
+    assert parameter_names(step.Params, "late") == filters
+    assert "images/hires" in step.headers(step.Params(), Site()).slots

@@ -18,6 +18,13 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def roughly(seconds: float) -> str:
+    """Return a time that is only guessed: ``10 s``, ``4 min``, ``2 h``."""
+    if seconds < 55:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
+
+
 def clock(seconds: float) -> str:
     """Return a running time: ``0:07``, ``12:40``, ``1:02:03``."""
     minutes, rest = divmod(int(seconds), 60)

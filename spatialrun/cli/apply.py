@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -104,7 +105,7 @@ def apply(
     loaded = load(recipe, set or (), profile or ()).select(
         until=until or (), only=only or (), samples=samples or (), force=force or ()
     )
-    reporter = _reporter(loaded, quiet=quiet, verbose=bool(verbose), json=json)
+    reporter = _reporter(loaded, options.memory, quiet=quiet, verbose=bool(verbose), json=json)
     tally = Tally(reporter)
     try:
         with reporter:
@@ -120,7 +121,7 @@ def apply(
         raise typer.Exit(TaskError.exit_code)
 
 
-def _reporter(loaded: LoadedRecipe, *, quiet: bool, verbose: bool, json: bool) -> Reporter:
+def _reporter(loaded: LoadedRecipe, budget: int, *, quiet: bool, verbose: bool, json: bool) -> Reporter:
     from spatialrun.cli.console import err
     from spatialrun.cli.progress import JsonLines, PlainLines, Silent
 
@@ -132,7 +133,21 @@ def _reporter(loaded: LoadedRecipe, *, quiet: bool, verbose: bool, json: bool) -
     if console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI"):
         from spatialrun.cli.live import LiveBoard
 
+        tasks = [id for id in loaded.graph.tasks if id in loaded.choice.tasks]
         return LiveBoard(
-            console, [id for id in loaded.graph.tasks if id in loaded.choice.tasks], verbose=verbose
+            console, tasks, verbose=verbose, budget=budget, before=partial(_seconds_before, loaded)
         )
     return PlainLines(console, verbose=verbose)
+
+
+def _seconds_before(loaded: LoadedRecipe) -> dict[tuple[str, str], float]:
+    """Return what tasks took when they were last computed, as far as the newest run tells."""
+    from spatialrun.errors import StoreError
+
+    try:
+        store = loaded.store()
+        run = store.runs.latest() if store is not None else None
+    except StoreError:
+        return {}
+    entries = run.tasks.items() if run is not None else ()
+    return {id: float(seconds) for id, entry in entries if (seconds := entry.facts.get("wall_s"))}

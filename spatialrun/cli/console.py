@@ -71,6 +71,32 @@ def print_columns(
         print_line(console, _joined(row, widths, right))
 
 
+def print_labelled(console: Console, rows: Iterable[Sequence[str | Text]]) -> None:
+    """Print labels, each beside what it stands for: paths and commands, which people copy.
+
+    Where the terminal is too narrow the label has a line of its own, and what it stands for is wrapped by the
+    terminal alone, so that it can still be copied whole.
+
+    Parameters
+    ----------
+    console
+        Where.
+    rows
+        Label and value; an empty label continues the one before.
+    """
+    from rich.text import Text
+
+    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    widths = [max((cell.cell_len for cell in column), default=0) for column in zip(*cells, strict=True)]
+    if not console.is_terminal or sum(widths) + GAP <= console.width:
+        print_columns(console, cells)
+        return
+    for label, value in cells:
+        if label.plain:
+            print_line(console, label)
+        print_line(console, Text("  ") + value)
+
+
 def _joined(row: Sequence[Text], widths: Sequence[int], right: Sequence[int]) -> Text:
     from rich.text import Text
 

@@ -6,10 +6,25 @@ from typing import Annotated
 
 import typer
 
+from spatialrun.cli.completion import sample_names, step_ids
 from spatialrun.cli.options import Profiles, RunId, Store
 
-Step = Annotated[str | None, typer.Argument(metavar="[STEP]", help="One step alone.")]
-Sample = Annotated[str | None, typer.Argument(metavar="[SAMPLE]", help="One sample alone.")]
+Step = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[STEP]",
+        help="One step alone.",
+        autocompletion=step_ids,
+    ),
+]
+Sample = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SAMPLE]",
+        help="One sample alone.",
+        autocompletion=sample_names,
+    ),
+]
 
 
 def log(

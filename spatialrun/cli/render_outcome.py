@@ -10,7 +10,7 @@ from rich.text import Text
 
 from spatialrun import words
 from spatialrun.api import LoadedRecipe
-from spatialrun.cli.console import print_columns, print_line
+from spatialrun.cli.console import print_labelled, print_line
 from spatialrun.cli.failure import error_lines
 from spatialrun.cli.progress import Tally
 from spatialrun.errors import SpatialrunError
@@ -38,10 +38,10 @@ def print_outcome(console: Console, loaded: LoadedRecipe, outcome: Outcome, tall
     rows = list(_made(loaded, run, store))
     if rows:
         print_line(console)
-        print_columns(console, rows)
+        print_labelled(console, rows)
     if not outcome.errors:
         print_line(console)
-        print_columns(console, _next(run, store))
+        print_labelled(console, _next(run, store))
 
 
 def interrupted(tally: Tally) -> str:
@@ -124,7 +124,8 @@ def _next(run: Run, store: str) -> Iterator[Sequence[str | Text]]:
                 "",
                 words.command("table", store, task.sample, "var", "--sort", tested + RANK, "--head", "15"),
             )
-            return
+            break
+    yield "", words.command("report", store, "--open")
 
 
 def _is_padj(slot: str) -> bool:

@@ -16,6 +16,9 @@ from spatialrun.plan.plan import Plan, PlannedTask
 from spatialrun.plan.wording import reason_words
 from spatialrun.slots import COHORT
 
+NEW, CHANGED, LATER, SAME, GONE = "+~. -"
+"""What stands before a line, as in a diff."""
+SIGN_STYLES = {NEW: "green", CHANGED: "yellow", GONE: "red"}
 STYLES = {"cached": "dim", "run": "green", "pending": "yellow", "unselected": "dim"}
 
 
@@ -26,6 +29,16 @@ class Line:
     tasks: tuple[PlannedTask, ...]
     status: str
     why: str
+
+    @property
+    def sign(self) -> str:
+        """What stands before it."""
+        if self.status == "pending":
+            return LATER
+        if self.status != "run":
+            return SAME
+        reasons = [reason.kind for planned in self.tasks for reason in planned.decision.reasons]
+        return NEW if set(reasons) == {"new"} else CHANGED
 
     @property
     def step(self) -> str:
@@ -56,6 +69,7 @@ def print_plan(console: Console, plan: Plan, *, each: bool = False) -> None:
         A line for every task, rather than one for the tasks of a step that are alike.
     """
     rows = [_row(line, plan) for line in _lines(plan, each=each)]
+    rows += _gone(plan)
     print_columns(console, [_header(), *rows], right=(3,))
     print_line(console)
     print_line(console, summary(plan))
@@ -67,7 +81,7 @@ def summary(plan: Plan) -> str:
     total = words.count(chosen, "task")
     if chosen < len(plan.tasks):
         total = f"{chosen:,} of {words.count(len(plan.tasks), 'task')}"
-    if plan.count("cached") == chosen:
+    if plan.count("cached") == chosen and not plan.gone:
         return f"{total}, all cached: nothing to do"
     counts = [
         (plan.count("cached"), "cached"),
@@ -75,7 +89,8 @@ def summary(plan: Plan) -> str:
         (plan.count("pending"), "pending"),
         (plan.count("unselected"), "left out"),
     ]
-    return f"{total}: {words.listed(counts)}"
+    gone = f"; {words.count(len(plan.gone), 'task')} of the last run gone" if plan.gone else ""
+    return f"{total}: {words.listed(counts)}{gone}"
 
 
 def as_json(plan: Plan, *, store: str) -> str:
@@ -98,11 +113,12 @@ def as_json(plan: Plan, *, store: str) -> str:
         for planned in plan
     ]
     counts = {status: n for status in STYLES if (n := plan.count(status)) or status != "unselected"}
-    return json.dumps({"store": store, "counts": counts, "tasks": tasks}, indent=2)
+    gone = [{"step": id.step, "sample": id.sample} for id in plan.gone]
+    return json.dumps({"store": store, "counts": counts, "tasks": tasks, "gone": gone}, indent=2)
 
 
 def _header() -> list[Text]:
-    return [Text(name, "bold") for name in ("task", "status", "reason", "memory")]
+    return [Text(name, "bold") for name in ("  task", "status", "reason", "memory")]
 
 
 def _row(line: Line, plan: Plan) -> list[Text]:
@@ -110,11 +126,26 @@ def _row(line: Line, plan: Plan) -> list[Text]:
     who = "" if line.samples == [COHORT] else words.among(line.samples, everyone)
     style = STYLES[line.status]
     return [
-        Text.assemble((line.step, "dim" if line.status == "cached" else "bold"), f" {who}" if who else ""),
+        Text.assemble(
+            (f"{line.sign} ", SIGN_STYLES.get(line.sign, "dim")),
+            (line.step, "dim" if line.status == "cached" else "bold"),
+            f" {who}" if who else "",
+        ),
         Text(line.status, style),
         Text(line.why, "dim" if line.status == "pending" else ""),
         Text(words.size(line.memory) if line.memory else "", "dim"),
     ]
+
+
+def _gone(plan: Plan) -> Iterator[list[Text]]:
+    """Yield a row for every step, or part of its samples, that the recipe does not have any more."""
+    samples: dict[str, list[str]] = {}
+    for id in plan.gone:
+        samples.setdefault(id.step, []).append(id.sample)
+    everyone = [name for name in plan.graph.recipe.samples if name != COHORT]
+    for step, names in samples.items():
+        who = "" if names == [COHORT] else f" {words.among(names, everyone)}"
+        yield [Text(f"{GONE} {step}{who}", "red"), Text("gone", "red"), Text("not in the recipe"), Text()]
 
 
 def _lines(plan: Plan, *, each: bool) -> list[Line]:
@@ -143,7 +174,9 @@ def why(planned: PlannedTask, *, folded: bool = False) -> str:
         own = planned.task.id.sample
         waits = [id.step if folded and id.sample == own else str(id) for id in decision.waits_for]
         names = _shortened(waits)
-        return names if decision.status == "pending" else f"needs {names}, neither chosen nor cached"
+        return (
+            f"after {names}" if decision.status == "pending" else f"needs {names}, neither chosen nor cached"
+        )
     said = [reason_words(reason) for reason in decision.reasons]
     return ", ".join(said) + _what_is_left(planned)
 

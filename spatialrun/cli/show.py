@@ -6,10 +6,14 @@ from typing import Annotated
 
 import typer
 
+from spatialrun.cli.completion import sample_names
 from spatialrun.cli.options import Profiles, RunId, Store
 
 Sample = Annotated[
-    str | None, typer.Argument(metavar="[SAMPLE]", help="One sample; all together by default.")
+    str | None,
+    typer.Argument(
+        metavar="[SAMPLE]", help="One sample; all together by default.", autocompletion=sample_names
+    ),
 ]
 
 

@@ -6,16 +6,15 @@ from typing import Annotated
 
 import typer
 
-
-def _names(incomplete: str) -> list[str]:
-    """Complete the name of a step type."""
-    from spatialrun.steps import catalogue
-
-    return [name for name in catalogue.names() if name.startswith(incomplete)]
-
+from spatialrun.cli.completion import type_names
 
 Name = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="A step type, to see all of it.", autocompletion=_names)
+    str | None,
+    typer.Argument(
+        metavar="[NAME]",
+        help="A step type, to see all of it.",
+        autocompletion=type_names,
+    ),
 ]
 
 

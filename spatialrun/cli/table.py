@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spatialrun.cli.completion import table_names
 from spatialrun.cli.options import Profiles, RunId, Sample, Store
 
 ROWS_SHOWN = 20
@@ -15,7 +16,9 @@ MARKER_COLUMNS = ("gene", "pct.in", "pct.out", "fc", "q", "log10.q")
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="TABLE", help="obs, var, or a table in uns, such as spatialde; of _cohort: sweep."
+        metavar="TABLE",
+        help="obs, var, or a table in uns, such as spatialde; of _cohort: sweep.",
+        autocompletion=table_names,
     ),
 ]
 Sort = Annotated[

@@ -9,16 +9,14 @@ machine between two looks is ended by the system instead.
 from __future__ import annotations
 
 import platform
-import re
 import subprocess
 import threading
 import time
-from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 from spatialrun.errors import TaskError, Where
+from spatialrun.execute.memory import anonymous
 from spatialrun.execute.spec import TaskSpec
 
 _LINUX = platform.system() == "Linux"
@@ -92,10 +90,7 @@ class Watch:
 def _memory(pid: int) -> int:
     """Return the bytes that a process has for itself; 0 where it is gone."""
     if _LINUX:
-        with suppress(OSError):
-            found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-            return int(found[1]) * 1024 if found else 0
-        return 0
+        return anonymous(pid)
     said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return int(said.stdout.strip() or 0) * 1024
 

@@ -37,11 +37,14 @@ class Plan:
         What is to become of each.
     choice
         Those of them that were chosen.
+    gone
+        Tasks of the newest run that the recipe does not have any more: the next run leaves their results out.
     """
 
     graph: Graph
     tasks: Mapping[TaskId, PlannedTask]
     choice: Choice
+    gone: tuple[TaskId, ...] = ()
 
     def __iter__(self) -> Iterator[PlannedTask]:
         return iter(self.tasks.values())
@@ -104,7 +107,8 @@ def make_plan(
         lacking = (planned[id].decision.waits_for for id in choice.tasks if id in out)
         if missing := {up for waits in lacking for up in waits if up not in choice.tasks}:
             raise choice.not_cached(id for id in graph.tasks if id in missing)
-    return Plan(graph, planned, choice)
+    gone = (TaskId(*id) for id in last.tasks) if last else ()
+    return Plan(graph, planned, choice, tuple(id for id in gone if id not in graph.tasks))
 
 
 def _within(choice: Choice, id: TaskId, task: Task, decision: Decision, out: Collection[TaskId]) -> Decision:

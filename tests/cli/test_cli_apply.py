@@ -26,6 +26,7 @@ def test_first_run_says_what_it_made_and_what_to_do_next(call, write):
     (view,) = [line.split()[-1] for line in first.lines if line.startswith("view")]
     assert Path(view).is_dir()
     assert any(line.startswith("next") and "spatialrun show" in line for line in first.lines)
+    assert first.lines[-1].strip() == f"spatialrun report {recipe.parent / 'store'} --open"
     assert "read p1: started (read.visium)" in first.err
     assert "read p1: done in" in first.err
 

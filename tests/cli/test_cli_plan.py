@@ -8,8 +8,8 @@ LATE_EDIT = ("--set", "steps.read.with.min_counts=7")
 
 
 def columns(result, task):
-    """The cells of a task's line."""
-    (line,) = [line for line in result.lines if line.startswith(task)]
+    """The cells of a task's line, after its sign."""
+    (line,) = [line[2:] for line in result.lines if line[2:].startswith(task)]
     return [cell.strip() for cell in line.split("  ") if cell.strip()]
 
 
@@ -17,7 +17,7 @@ def test_everything_is_new_at_first(call, write):
     plan = call("plan", write())
     assert plan.code == 0
     assert columns(plan, "section")[:3] == ["section p1, p2", "run", "new"]
-    assert columns(plan, "read")[:3] == ["read p1, p2", "pending", "section"]
+    assert columns(plan, "read")[:3] == ["read p1, p2", "pending", "after section"]
     assert plan.lines[-1] == "10 tasks: 2 to run, 8 pending"
 
 
@@ -31,14 +31,33 @@ def test_late_parameter_is_named_with_both_values(call, applied):
     plan = call("plan", applied, *LATE_EDIT)
     said = "min_counts: 0 -> 7 (only the last stage; setup cached)"
     assert columns(plan, "read")[:3] == ["read p1, p2", "run", said]
-    assert columns(plan, "log")[:3] == ["log p1, p2", "pending", "read"]
+    assert columns(plan, "log")[:3] == ["log p1, p2", "pending", "after read"]
     assert plan.lines[-1] == "10 tasks: 2 cached, 2 to run, 6 pending"
     assert "\x1b" not in plan.out
 
 
 def test_verbose_gives_each_task_a_line(call, applied):
     plan = call("plan", applied, "-v", *LATE_EDIT)
-    assert columns(plan, "log p2")[:3] == ["log p2", "pending", "read p2"]
+    assert columns(plan, "log p2")[:3] == ["log p2", "pending", "after read p2"]
+
+
+def test_signs_are_those_of_a_diff(call, write, applied):
+    assert [line[0] for line in call("plan", write()).lines[1:6]] == list("+....")
+    changed = call("plan", applied, "--set", "steps.depth.with.dpi=50")
+    assert [line[0] for line in changed.lines[1:6]] == list("   ~ ")
+
+
+def test_what_the_recipe_does_not_have_any_more(call, applied, write):
+    """The store is that of a run with another step."""
+    text = applied.read_text()
+    less = applied.with_name("less.yaml")
+    less.write_text(text[: text.index("  - id: genes")])
+    plan = call("plan", less)
+    assert columns(plan, "genes") == ["genes p1, p2", "gone", "not in the recipe"]
+    assert plan.lines[5].startswith("- ")
+    assert plan.lines[-1] == "8 tasks: 8 cached; 2 tasks of the last run gone"
+    gone = json.loads(call("plan", less, "--json").out)["gone"]
+    assert gone == [{"step": "genes", "sample": sample} for sample in ("p1", "p2")]
 
 
 def test_json_holds_the_reasons_as_data(call, applied):

@@ -37,7 +37,7 @@ def test_apply_brings_a_part_up_to_date(call, recipe):
 def test_plan_shows_the_part_and_counts_it(call, applied):
     plan = call("plan", applied, "--until", "read", "--samples", "p2", "--force", "read")
     assert plan.code == 0
-    assert [line.split()[:3] for line in plan.lines[1:3]] == [
+    assert [line[2:].split()[:3] for line in plan.lines[1:3]] == [
         ["section", "p2", "cached"],
         ["read", "p2", "run"],
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +11,13 @@ from rich.console import Console
 from spatialrun import words
 from spatialrun.cli.console import print_columns
 from spatialrun.cli.failure import error_lines, print_warnings
-from spatialrun.cli.live import Board, LiveBoard
 from spatialrun.cli.progress import PLAIN_PROGRESS_EVERY, PlainLines
 from spatialrun.cli.render_step import type_words
 from spatialrun.cli.render_table import cell
 from spatialrun.errors import DataError, Where
 from spatialrun.execute.events import Event
 from spatialrun.plan.reasons import Reason
-from spatialrun.plan.task import TaskId
 from spatialrun.plan.wording import reason_words
-
-
-def printed(*things, width=80):
-    console = Console(width=width, no_color=True, highlight=False, markup=False, emoji=False)
-    with console.capture() as capture:
-        for thing in things:
-            console.print(thing)
-    return capture.get()
 
 
 @pytest.mark.parametrize(
@@ -188,46 +177,6 @@ RUN = events(
     ("task-failed", "svg", "p2", {"error": {"what": "no", "code": "data.empty"}}),
     ("task-skipped", "plot", "p2", {"because": "svg p2"}),
 )
-TASKS = [TaskId(step, sample) for step in ("read", "svg", "plot") for sample in ("p1", "p2")]
-
-
-def test_board_shows_every_task_and_the_running_ones():
-    board = Board(TASKS)
-    for event in RUN:
-        board.take(event)
-    lines = [line.rstrip() for line in printed(board.render(112.0)).splitlines()]
-    assert lines[0].split() == ["read", "●●", "1", "cached,", "1", "done", "1.0", "s"]
-    assert lines[1].split() == ["svg", "◐✗", "1", "running,", "1", "failed"]
-    assert lines[2].split() == ["plot", "·○", "1", "skipped"]
-    assert lines[4].startswith("svg p1")
-    assert lines[4].endswith("1,024 / 35,554 genes  0:08")
-    assert lines[-1] == "4 of 6 tasks  0:12"
-
-
-def test_board_says_that_the_run_is_being_saved():
-    board = Board([TaskId("read", "p1")])
-    board.take(RUN[1])
-    assert "1 of 1 task  0:01  saving the run" in printed(board.render(102.0))
-    board.take(Event("run-finished", data={}, time=103.0))
-    assert "saving" not in printed(board.render(103.0))
-
-
-@pytest.mark.parametrize(("entries", "appears"), [(RUN, True), (RUN[:2], False)])
-def test_live_board_appears_with_the_first_task_that_runs(entries, appears):
-    stream = io.StringIO()
-    console = Console(file=stream, force_terminal=True, width=80)
-    with LiveBoard(console, TASKS, verbose=False) as board:
-        for event in entries:
-            board(event)
-    assert bool(stream.getvalue()) == appears
-
-
-def test_board_of_ascii_and_of_many_samples():
-    board = Board([TaskId("read", f"p{number}") for number in range(100)], ascii=True)
-    board.take(RUN[1])
-    first = printed(board.render(112.0), width=100).splitlines()[0]
-    assert f".={'.' * 38} ..." in first
-    assert first.isascii()
 
 
 def test_plain_lines_report_progress_now_and_then(capsys):

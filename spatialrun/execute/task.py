@@ -184,7 +184,8 @@ class Runner:
         step = self.step
         assert isinstance(step, StreamingStep)
         shape = Shape(*self.spec.shape) if self.spec.shape else None
-        in_flight = self.spec.threads
+        # One more than threads: while a block is read or saved, no core is idle.
+        in_flight = self.spec.threads + 1 if self.spec.threads > 1 else 1
         if shape is not None:
             in_flight = min(in_flight, self.spec.memory // max(step.block_memory(shape, self.params), 1))
         return stream(

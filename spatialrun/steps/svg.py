@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
-from spatialrun.steps.blocks import blocks_of, genes_per_block
+from spatialrun.steps.blocks import FEWEST_GENES, blocks_of, genes_per_block
 from spatialrun.steps.contract import (
     Block,
     Context,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 COLUMNS = ("pval", "log10p", "padj", "rank", "svg", "lengthscale", "kernel", "tested", "m", "alpha")
 KERNELS_COMPILED = 150_000_000
 """Memory of the compiler and what it made."""
+TOGETHER = 2_000_000
+"""Counts that are added up at once."""
 LARGEST_DENSE = 5_000
 """Spots up to which the method holds kernel matrices whole."""
 BYTES_A_SPOT = 4_000
@@ -86,7 +88,7 @@ class SvgSpatialde(StreamingStep):
     """
 
     name = "svg.spatialde"
-    version = 2
+    version = 3
     Params = SvgSpatialdeParams
     cite = "Kats, Vento-Tormo & Stegle 2021, doi 10.1101/2021.10.27.466045"
     READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}", "genes": "axes/var"}
@@ -212,22 +214,23 @@ def _regimes(setup: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def _totals(inputs: Inputs, threads: int) -> np.ndarray:
-    """Total counts of every spot, from one block of genes after another: the matrix is never whole in memory.
+    """Total counts of every spot, from one range of genes after another: a large matrix is never whole in memory.
 
-    Whole numbers add up exactly, in any order; others are added in the order of the blocks.
+    Whole numbers add up exactly, in any order; others are added in the order of the ranges.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
 
-    n_spots = inputs["counts"].meta["shape"][0]
+    (n_spots, n_genes), nnz = inputs["counts"].meta["shape"], inputs["counts"].meta["nnz"]
+    step = max(FEWEST_GENES, n_genes * TOGETHER // max(1, nnz))
 
     def of(block: Block) -> np.ndarray:
         columns = inputs["counts"].columns(block.start, block.stop)
         return np.bincount(columns.indices, weights=columns.data, minlength=n_spots)
 
     totals = np.zeros(n_spots)
-    blocks = blocks_of(inputs["counts"])
+    blocks = [Block(start, min(start + step, n_genes)) for start in range(0, n_genes, step)]
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(blocks), threads):
             for part in pool.map(of, blocks[start : start + threads]):

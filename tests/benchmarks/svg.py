@@ -207,7 +207,14 @@ def test_all(folder: Path) -> dict[str, Any]:
         clock.append(time.perf_counter())
         processor.append(time.process_time())
         blocks = stream(
-            step, setup, inputs, params, partial, context, in_flight=context.threads, stopping=lambda: False
+            step,
+            setup,
+            inputs,
+            params,
+            partial,
+            context,
+            in_flight=context.threads + 1,
+            stopping=lambda: False,
         )
         clock.append(time.perf_counter())
         processor.append(time.process_time())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -15,9 +16,11 @@ from spatialrun.methods.spatialde.score_kernels import third_moments
 Array = NDArray[np.float64]
 
 # Largest diagonal element of K - F F' (K has unit diagonal). What is left of a long kernel lies along few smooth
-# directions, which a gene may follow; what is left of a local one is spread over as many directions as spots.
-RESIDUAL = 1e-13
+# directions, which a gene may follow: its error of Q is up to N times that, relative to e. What is left of a local
+# one is spread over as many directions as spots. What has been published is met to 1e-8.
+RESIDUAL = 1e-10
 RESIDUAL_LOCAL = 1e-9
+RESIDUAL_REFERENCE = 1e-13
 LOCAL = 25.0  # a kernel is local while Σ_j K_ij² is on average below this: it correlates so many neighbours
 
 
@@ -40,8 +43,8 @@ class Gram(Protocol):
     def third_moments(self, W: Array, g: Array) -> Array:
         """Σ_{i<j} R_ij³ g_i g_j of K centred by W, for each column of ``W`` and ``g``."""
 
-    def features(self) -> Array:
-        """F (N, R) with F F' = K, the columns that hold most of K first."""
+    def features(self, residual: float = RESIDUAL) -> Array:
+        """F (N, R) with F F' = K but for ``residual`` on the diagonal, the columns that hold most of K first."""
 
 
 def gram(kernel: Kernel, coordinates: Array, *, centred: bool = True) -> Gram:
@@ -90,10 +93,15 @@ class DenseGram:
         """See the kernel of that name."""
         return third_moments(self.K, W, g)
 
-    def features(self) -> Array:
+    @cached_property
+    def effective_rank(self) -> float:
+        """(tr K)²/tr K²."""
+        return float(len(self.K) ** 2 / np.vdot(self.K, self.K))
+
+    def features(self, residual: float = RESIDUAL) -> Array:
         """Pivoted Cholesky down to a small residual diagonal; K itself is overwritten."""
-        neighbours = np.vdot(self.K, self.K) / len(self.K)
-        tolerance = RESIDUAL_LOCAL if neighbours < LOCAL else RESIDUAL
+        local = len(self.K) / self.effective_rank < LOCAL
+        tolerance = max(residual, RESIDUAL_LOCAL) if local else residual
         factor, pivots, rank, _ = lapack.dpstrf(self.K.T, lower=1, tol=tolerance, overwrite_a=1)
         F = np.empty((len(factor), rank))
         F[pivots - 1] = np.tril(factor[:, :rank])
@@ -121,6 +129,6 @@ class LowRankGram:
         """Zero: a kernel that reaches over all spots never lets a few pairs of counts decide."""
         return np.zeros(W.shape[1])
 
-    def features(self) -> Array:
+    def features(self, residual: float = RESIDUAL) -> Array:  # noqa: ARG002
         """F as given."""
         return self.F

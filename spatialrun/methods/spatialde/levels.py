@@ -23,7 +23,7 @@ from spatialrun.errors import DataError
 from spatialrun.methods.spatialde.grid import FINE, Grid, SpotKernel, Spots, Taps
 from spatialrun.methods.spatialde.neighbours import NeighbourKernel, mean_neighbours
 from spatialrun.methods.spatialde.rank import AxisProduct
-from spatialrun.methods.spatialde.sums import SizeClasses, by_class
+from spatialrun.methods.spatialde.sums import SizeClasses, by_class, lanes
 from spatialrun.methods.spatialde.vectors import LANES, WINDOW
 
 Array = NDArray[np.float64]
@@ -187,6 +187,12 @@ def _through(spots: Spots, source: Source, target: Target, i: Ints, j: Ints) -> 
         else:
             value[part] = ((xa * xb)[:, p] * (ya * yb)[:, q]).sum(axis=1)
     return value
+
+
+def lanes_of(values: Array) -> list[Array]:
+    """The columns of ``values`` (N, C), ``LANES`` at a time, padded with zeros."""
+    columns = lanes(values)
+    return [columns(start) for start in range(0, values.shape[1], LANES)]
 
 
 def padded_rows(rows: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from spatialrun.errors import DataError, UsageError
+from spatialrun.methods.spatialde import levels
 from spatialrun.methods.spatialde.family import (
     Family,
     chebyshev,
@@ -20,7 +21,8 @@ from spatialrun.methods.spatialde.family import (
     interpolation,
     weights_shape,
 )
-from spatialrun.methods.spatialde.features import gram
+from spatialrun.methods.spatialde.features import RESIDUAL, RESIDUAL_REFERENCE, DenseGram, Gram, gram
+from spatialrun.methods.spatialde.grid import FINE, Grid, Spots
 from spatialrun.methods.spatialde.kernels import Kernel, checked_coordinates
 from spatialrun.methods.spatialde.large import large_setup, ordered_spots
 from spatialrun.methods.spatialde.score_kernels import TILE
@@ -36,6 +38,12 @@ LARGEST_DENSE = 5_000
 FORMAT = 1
 # The shape of the null distribution changes slowly with t: few nodes are enough.
 SHAPE_NODES = 6
+# From so many spots on, a kernel of so large an effective rank (tr K)²/tr K² is cheaper on a grid than by features:
+# at 1,470 spots a count takes 64 short steps there, in place of 1,400 features.
+SPOTS_FOR_GRIDS = 512
+RANK_FOR_GRIDS = 12.0
+# Of the features that are only for the shape of the null distribution, which leaves out more than that.
+FOR_SHAPE = 1e-4
 
 
 def setup(
@@ -71,9 +79,10 @@ def setup(
         Plain arrays, to be stored and given to ``score_block`` as they are. n kept spots, K kernels, R features
         (padded), B basis functions, T and S nodes, M groups of eigenvalues: ``format`` (1,), ``obs_dist`` (1,),
         ``statistic`` (1,), ``kernel_kind`` (K,), ``kernel_lengthscale`` (K,), ``usable`` (K,), ``keep`` (N,),
-        ``size`` (n,), ``size_mean`` (1,), ``gauss_size`` and ``gauss_weight`` (<= 32,), ``axis`` (2,), ``basis``
-        (T, B), ``features`` (R/64, n + B, 64), ``feature_kernel`` (R,), ``mean``, ``information`` and
-        ``diagonal_share`` (K, T), ``spectrum`` (K, S, M), ``multiplicity`` (K, M), ``third`` (K, S).
+        ``position`` (N,) each spot's place among the kept ones, ``size`` (n,) in that order, ``size_mean`` (1,),
+        ``gauss_size`` and ``gauss_weight`` (<= 32,), ``axis`` (2,), ``basis`` (T, B), ``features`` (R/64, n + B,
+        64), ``tile_kernel`` (R,), ``mean``, ``information`` and ``diagonal_share`` (K, T), ``spectrum`` (K, S,
+        M), ``multiplicity`` (K, M), ``third`` (K, S); for kernels on grids those of ``large_setup``.
 
     Raises
     ------
@@ -103,34 +112,43 @@ def setup(
         "size_mean": np.array([mean_size]),
     }
     reference = statistic == "reference"
+    order = ordered_spots(x, kernels)
+    x, size = x[order], size[order]
+    position = np.full(len(keep), -1)
+    position[np.flatnonzero(keep)[order]] = np.arange(len(order))
+    common |= {"size": size, "position": position}
     if len(x) > LARGEST_DENSE:
-        order = ordered_spots(x, kernels)
-        position = np.full(len(keep), -1)
-        position[np.flatnonzero(keep)[order]] = np.arange(len(order))
         with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-            found = large_setup(x[order], size[order], kernels, SHAPE_NODES, pool, reference=reference)
-        return common | found | {"size": size[order], "position": position}
+            found = large_setup(x, size, kernels, SHAPE_NODES, pool, reference=reference)
+        return common | found
     table = family(size)
+    spots = None if reference or len(x) < SPOTS_FOR_GRIDS else Spots.of(x)
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        described = list(pool.map(lambda kernel: _describe(kernel, x, size, table, reference), kernels))
-        features, feature_kernel = _tiled_features([d.features.pop() for d in described], table.psi)
+        described = list(
+            pool.map(lambda kernel: _describe(kernel, x, spots, size, table, reference), kernels)
+        )
+        features, tile_kernel = _tiled_features([d.features.pop() for d in described], table.psi)
     gauss_size, gauss_weight = gauss_sizes(size)
-    return common | {
-        "usable": np.array([d.usable for d in described]),
-        "size": size,
-        "gauss_size": gauss_size,
-        "gauss_weight": gauss_weight,
-        "axis": np.array([table.axis.centre, table.axis.modulus]),
-        "basis": table.phi,
-        "features": features,
-        "feature_kernel": feature_kernel,
-        "mean": np.array([d.mean for d in described]),
-        "information": np.array([d.information for d in described]),
-        "diagonal_share": np.array([d.diagonal_share for d in described]),
-        "spectrum": np.array([d.spectrum for d in described]),
-        "multiplicity": np.array([d.multiplicity for d in described]),
-        "third": np.array([d.third for d in described]),
-    }
+    grids = {k: d.grid for k, d in enumerate(described) if d.grid is not None}
+    return (
+        common
+        | _on_grids(grids, len(kernels), table)
+        | {
+            "usable": np.array([d.usable for d in described]),
+            "gauss_size": gauss_size,
+            "gauss_weight": gauss_weight,
+            "axis": np.array([table.axis.centre, table.axis.modulus]),
+            "basis": table.phi,
+            "features": features,
+            "tile_kernel": tile_kernel,
+            "mean": np.array([d.mean for d in described]),
+            "information": np.array([d.information for d in described]),
+            "diagonal_share": np.array([d.diagonal_share for d in described]),
+            "spectrum": np.array([d.spectrum for d in described]),
+            "multiplicity": np.array([d.multiplicity for d in described]),
+            "third": np.array([d.third for d in described]),
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -145,10 +163,14 @@ class _Description:
     multiplicity: Array
     third: Array
     usable: bool
+    grid: Grid | None
 
 
-def _describe(kernel: Kernel, x: Array, size: Array, table: Family, reference: bool) -> _Description:
+def _describe(
+    kernel: Kernel, x: Array, spots: Spots | None, size: Array, table: Family, reference: bool
+) -> _Description:
     K = gram(kernel, x, centred=not reference)
+    grid = _grid(kernel, K, spots)
     moment = moments(K, table.h, frobenius=reference)
     usable = moment.usable(K.diagonal @ table.h, len(x))
     t = table.axis.nodes(SHAPE_NODES)
@@ -156,7 +178,7 @@ def _describe(kernel: Kernel, x: Array, size: Array, table: Family, reference: b
     # The third moment of v is W (1 + 2 α μ)/(1 + α μ), and 1/(1 + α μ) = (1 - t)/((1 - t) + t s).
     cubes = h * (2.0 - (1.0 - t) / ((1.0 - t) + t * size[:, None]))
     third = K.third_moments(h, cubes) / cubes.sum(axis=0) ** 2
-    F = K.features()
+    F = K.features(FOR_SHAPE if grid is not None else RESIDUAL_REFERENCE if reference else RESIDUAL)
     if not reference:
         # Σ v = 0 at the maximum likelihood: the means drop out of F'v, and with them what would cancel.
         F = F - F.mean(axis=0)
@@ -164,7 +186,40 @@ def _describe(kernel: Kernel, x: Array, size: Array, table: Family, reference: b
     leading = leading_features(F)
     shapes = [grouped_spectrum(leading, h[:, j], c[j]) for j in range(SHAPE_NODES)]
     spectrum = np.array([values for values, _ in shapes])
-    return _Description([F], moment.E, moment.J, moment.c, spectrum, shapes[0][1], third, usable)
+    held = F if grid is None else F[:, :0]
+    return _Description([held], moment.E, moment.J, moment.c, spectrum, shapes[0][1], third, usable, grid)
+
+
+def _grid(kernel: Kernel, K: Gram, spots: Spots | None) -> Grid | None:
+    """The grid of a kernel that is cheaper so; None where it has few features, or spots lie far apart."""
+    if spots is None or not isinstance(K, DenseGram) or K.effective_rank < RANK_FOR_GRIDS:
+        return None
+    nodes = float(np.prod([FINE.nodes(extent, kernel.lengthscale) for extent in spots.extents]))
+    return Grid.of(spots, kernel.lengthscale) if nodes <= levels.NODES_A_SPOT * len(spots) else None
+
+
+def _on_grids(grids: Mapping[int, Grid], n_kernels: int, table: Family) -> dict[str, NDArray[Any]]:
+    """What the quadratic forms need of the kernels on grids; see ``quadratic.quadratic_forms``."""
+    if not grids:
+        return {}
+    found: dict[str, NDArray[Any]] = {}
+    constant = np.zeros((n_kernels, len(table.phi)))
+    rows = []
+    columns = levels.lanes_of(table.psi)
+    for k, grid in grids.items():
+        on_basis = np.column_stack([grid.times(part) for part in columns])[:, : table.psi.shape[1]]
+        constant[k] = np.einsum("tb,bc,tc->t", table.phi, table.psi.T @ on_basis, table.phi)
+        rows.append(on_basis)
+        found |= levels.stored(f"direct{k}", grid)
+        found |= {"x_index": grid.spots.ix, "y_index": grid.spots.iy}
+    return found | {
+        "rows": levels.padded_rows(np.column_stack(rows)),
+        "feature_kernel": np.zeros(0, np.int64),
+        "feature_basis": np.zeros((0, 1)),
+        "direct": np.array(list(grids), np.int64),
+        "sources": np.array([0]),
+        "quadratic": constant,
+    }
 
 
 def _tiled_features(parts: list[Array], psi: Array) -> tuple[Array, NDArray[np.int64]]:

@@ -77,13 +77,12 @@ def score_block(
     position[tested] = axis.locate(fit.a[tested])
     at = interpolation(position, setup["basis"].shape[0])
     basis = interpolated(at, np.ascontiguousarray(setup["basis"].T))
-    if "position" in setup:
-        Q = quadratic.quadratic_forms(setup, columns, fit, at, basis, tested)
-    else:
+    Q = np.zeros((len(total), len(setup["usable"])))
+    if "direct" in setup:
+        Q += quadratic.quadratic_forms(setup, columns, fit, at, basis, tested)
+    if "features" in setup:
         residuals = residual_columns(*columns, setup["size"], fit.a, fit.factor, fit.shift, basis, tested)
-        Q = quadratic_forms(
-            *residuals, setup["features"], setup["feature_kernel"], len(setup["usable"]), tested
-        )
+        Q += quadratic_forms(*residuals, setup["features"], setup["tile_kernel"], Q.shape[1], tested)
     Q[np.isnan(scale[:, 0])] = np.nan
     e = scale * interpolated(at, setup["mean"])
     information = scale**2 * interpolated(at, setup["information"])
@@ -168,18 +167,13 @@ def _kept_entries(
     ends = np.asarray(indptr, np.int64)
     spot = np.asarray(indices, np.int64)
     y = np.asarray(data, np.float64)
-    keep = setup["keep"]
     stored = y != 0.0
-    if not keep.all():
-        stored &= keep[spot]
-    if "position" in setup:
-        spot = setup["position"][spot]
-    elif not keep.all():
-        spot = (np.cumsum(keep) - 1)[spot]
+    if not setup["keep"].all():
+        stored &= setup["keep"][spot]
+    spot = setup["position"][spot]
     if not stored.all():
         ends = np.concatenate([[0], np.cumsum(stored)])[ends]
         spot, y = spot[stored], y[stored]
-    if "position" in setup:
-        y = np.array(y)
-        ordered(ends, spot, y)
+    y = np.array(y)
+    ordered(ends, spot, y)
     return ends, spot, y

@@ -41,7 +41,9 @@ def grouped_spectrum(F: Array, W: Array, c: float) -> tuple[Array, Array]:
     """
     S1 = W.sum()
     f = F.T @ W
-    values = np.linalg.eigvalsh((F.T * W) @ F - np.outer(f, f) / S1)[::-1]
+    scaled = F * np.sqrt(W)[:, None]
+    # A product with its own transpose is computed by half.
+    values = np.linalg.eigvalsh(scaled.T @ scaled - np.outer(f, f) / S1)[::-1]
     rank = min(len(values), len(W) - 1)
     shift = c * (S1 - (W * W).sum() / S1) / (len(W) - 1)
     edges = group_edges(rank)

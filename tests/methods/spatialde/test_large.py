@@ -41,6 +41,7 @@ def sample(x: np.ndarray) -> tuple[np.ndarray, csc_matrix]:
 
 def both(monkeypatch: pytest.MonkeyPatch, x, size, counts, kernels, **choices):
     found = []
+    monkeypatch.setattr(preparation, "SPOTS_FOR_GRIDS", 10**6)
     for largest in (10**6, 10):
         monkeypatch.setattr(preparation, "LARGEST_DENSE", largest)
         prepared = setup(x, size, kernels, **choices)
@@ -65,6 +66,29 @@ def test_statistics_are_those_of_whole_matrices(monkeypatch, kind) -> None:
     np.testing.assert_allclose(found["log10p"][tested][:, same], exact["log10p"][tested][:, same], rtol=0.02)
     assert np.isfinite(found["log10p"][tested][:, prepared["usable"]]).all()
     assert (found["log10p"][tested][:, prepared["usable"]] <= 0.0).all()
+
+
+@pytest.mark.parametrize("kind", ["lattice", "turned", "scattered"])
+def test_short_kernels_may_be_on_grids_among_whole_matrices(monkeypatch, kind) -> None:
+    x = places(kind)
+    size, counts = sample(x)
+    found = []
+    for least in (512, 10**6):
+        monkeypatch.setattr(preparation, "SPOTS_FOR_GRIDS", least)
+        prepared = setup(x, size, default_kernels(x))
+        found.append((prepared, score_block(prepared, counts.indptr, counts.indices, counts.data)))
+    (grids, result), (_, exact) = found
+    assert len(grids["direct"]) >= 1
+    assert np.nanmax(np.abs(result["Q"] - exact["Q"]) / exact["e"]) < 2e-7
+    for name in ("e", "I"):
+        np.testing.assert_array_equal(result[name], exact[name])
+    np.testing.assert_allclose(result["log10p"], exact["log10p"], rtol=1e-6, atol=1e-6)
+
+
+def test_the_published_statistic_is_never_on_grids(monkeypatch) -> None:
+    monkeypatch.setattr(preparation, "SPOTS_FOR_GRIDS", 10)
+    x = places("lattice")
+    assert "direct" not in setup(x, sample(x)[0], default_kernels(x), statistic="reference")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from spatialrun.methods.spatialde.score_kernels import third_moments
 Array = NDArray[np.float64]
 
 # Largest diagonal element of K - F F' (K has unit diagonal). What is left of a long kernel lies along few smooth
-# directions, which a gene may follow: its error of Q is up to N times that, relative to e. What is left of a local
-# one is spread over as many directions as spots. What has been published is met to 1e-8.
+# directions, which a gene may follow: its error of Q is up to N times that, relative to e. What is left of a
+# local one is spread over as many directions as spots. What has been published is met to 1e-8.
 RESIDUAL = 1e-10
 RESIDUAL_LOCAL = 1e-9
 RESIDUAL_REFERENCE = 1e-13

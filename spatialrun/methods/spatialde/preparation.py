@@ -38,8 +38,8 @@ LARGEST_DENSE = 5_000
 FORMAT = 1
 # The shape of the null distribution changes slowly with t: few nodes are enough.
 SHAPE_NODES = 6
-# From so many spots on, a kernel of so large an effective rank (tr K)²/tr K² is cheaper on a grid than by features:
-# at 1,470 spots a count takes 64 short steps there, in place of 1,400 features.
+# From so many spots on, a kernel of so large an effective rank (tr K)²/tr K² is cheaper on a grid than by
+# features: at 1,470 spots a count reaches 256 nodes there, in place of 1,400 features.
 SPOTS_FOR_GRIDS = 512
 RANK_FOR_GRIDS = 12.0
 # Of the features that are only for the shape of the null distribution, which leaves out more than that.

@@ -30,6 +30,8 @@ _BAR_HEIGHT = 1.3
 _LABEL_COLUMNS = 28
 _MARKERS = {"circle": "o", "square": "s", "hexagon": "h"}
 _MISSING_LABEL = "NA"
+# Outliers: what lies beyond this percentile, of so many values at least, and stretches the scale by so much.
+_OUTLIERS_BEYOND, _ENOUGH, _STRETCHED = 99.5, 400, 1.3
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class Continuous:
         _check_color(missing)
         pooled = np.concatenate([v.to_numpy() for v in values])
         finite = pooled[np.isfinite(pooled)]
-        low, high = _limit("vmin", vmin, finite, 0.0), _limit("vmax", vmax, finite, 100.0)
+        low = _limit("vmin", vmin, finite, 0.0)
+        high = _limit("vmax", vmax, finite, 100.0) if vmax is not None else _highest(finite, low)
         if low >= high and vmax is not None and vmin is None and finite.size:
             # A percentile of a sparse gene is its minimum: show the few spots that have it rather than none.
             high = float(finite.max()) if isinstance(vmax, str) else high
@@ -299,6 +302,19 @@ class Plain:
     def key(self, figure: Figure, height: float, shape: str) -> Key | None:  # noqa: ARG002
         """Nothing to tell."""
         return None
+
+
+def _highest(finite: NDArray[np.float64], low: float) -> float:
+    """The upper end of a scale that nobody chose: the maximum, unless a few outliers would stretch the scale.
+
+    A single spot of a section can be twice as high as all others; on its scale the others look alike. The colour
+    bar's arrow then says that there is more.
+    """
+    if not finite.size:
+        return 1.0
+    highest, nearly = float(finite.max()), float(np.percentile(finite, _OUTLIERS_BEYOND))
+    clipped = finite.size >= _ENOUGH and low < nearly < highest
+    return nearly if clipped and highest - low > _STRETCHED * (nearly - low) else highest
 
 
 def _limit(name: str, limit: Limit, finite: NDArray[np.float64], default: float) -> float:

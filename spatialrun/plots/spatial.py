@@ -80,7 +80,8 @@ class Panel:
     cmap
         matplotlib's name of a colour map; by default `palettes.CONTINUOUS`.
     vmin, vmax
-        Ends of the colour scale: a number, a percentile (``'p99'``), or None for the extreme value.
+        Ends of the colour scale: a number, a percentile (``'p99'``), or None for the extreme value; of
+        ``vmax``, where outliers would stretch the scale, for the 99.5th percentile (``'p100'``: whatever it is).
     na_color
         Colour of spots whose value is missing.
     order

@@ -2,13 +2,14 @@
 
 A step stands one column right of the last of those whose outputs it reads (Sugiyama, Tagawa and Toda 1981,
 10.1109/TSMC.1981.4308636: layers by longest path, order within a layer by the mean place of neighbours). Edges
-that a longer way says too are left out.
+that a longer way says too are left out. Many steps of one type between the same neighbours (figures of twenty
+genes) are one box: drawn one by one they would hide the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from spatialrun.report.tasks import StepSummary
@@ -19,13 +20,15 @@ WIDTH, HEIGHT = 184, 62
 """Of a step's box, in pixels."""
 GAP_X, GAP_Y = 44, 16
 MARGIN = 4
+FOLDED_FROM = 4
+"""Steps that are alike, from which they are one box."""
 SWEEPS = 4
 """Times that the order within columns is improved, there and back."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A step's place in the drawing: its upper left corner, in pixels."""
+    """A step's place in the drawing: its upper left corner, in pixels. Steps that are alike may share one."""
 
     step: StepSummary
     x: int
@@ -55,7 +58,9 @@ class Flow:
 def flow_of(run: Run, steps: Sequence[StepSummary]) -> Flow:
     """Lay out the steps of a run."""
     sources = _without_shortcuts(_sources(run))
-    columns = _columns([step.id for step in steps], sources)
+    by_id = _folded({step.id: step for step in steps}, sources)
+    sources = {id: read & by_id.keys() for id, read in sources.items() if id in by_id}
+    columns = _columns(list(by_id), sources)
     places = {id: (column, row) for column, ids in enumerate(columns) for row, id in enumerate(ids)}
     tallest = max(map(len, columns))
 
@@ -64,13 +69,37 @@ def flow_of(run: Run, steps: Sequence[StepSummary]) -> Flow:
         above = (tallest - len(columns[column])) * (HEIGHT + GAP_Y) // 2
         return MARGIN + column * (WIDTH + GAP_X), MARGIN + above + row * (HEIGHT + GAP_Y)
 
-    by_id = {step.id: step for step in steps}
     return Flow(
         tuple(Box(by_id[id], *corner(id)) for ids in columns for id in ids),
         tuple(_path(corner(source), corner(id)) for id in sources for source in sorted(sources[id])),
         2 * MARGIN + len(columns) * (WIDTH + GAP_X) - GAP_X,
         2 * MARGIN + tallest * (HEIGHT + GAP_Y) - GAP_Y,
     )
+
+
+def _folded(steps: Mapping[str, StepSummary], sources: Mapping[str, set[str]]) -> dict[str, StepSummary]:
+    """Return the steps by id, those that are alike as one under the id of the first."""
+    alike: dict[object, list[str]] = {}
+    for id, step in steps.items():
+        targets = frozenset(other for other, read in sources.items() if id in read)
+        alike.setdefault((step.uses, step.status, frozenset(sources[id]), targets), []).append(id)
+    folded = dict(steps)
+    for ids in alike.values():
+        if len(ids) >= FOLDED_FROM:
+            first = steps[ids[0]]
+            name = _beginning(ids).rstrip("-_.") or first.uses
+            tasks = tuple(task for id in ids for task in steps[id].tasks)
+            folded[first.id] = replace(first, id=f"{len(ids)} x {name}", tasks=tasks)
+            for id in ids[1:]:
+                del folded[id]
+    return folded
+
+
+def _beginning(ids: Sequence[str]) -> str:
+    """Return the letters with which all ids begin."""
+    least, most = min(ids), max(ids)
+    same = next((n for n, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), len(least))
+    return least[:same]
 
 
 def _sources(run: Run) -> dict[str, set[str]]:

@@ -82,7 +82,9 @@ class SectionParams(Parameters):
     )
     cmap: str | None = parameter(None, "Colour map of numbers, by matplotlib's name; null for the house's.")
     vmin: Limit | None = parameter(None, "Lower end of the colour scale: a number or a percentile (p1).")
-    vmax: Limit | None = parameter(None, "Upper end of the colour scale: a number or a percentile (p99).")
+    vmax: Limit | None = parameter(
+        None, "Upper end of the colour scale: a number or a percentile (p99); null: where outliers begin."
+    )
     na_color: str | None = parameter(None, "Colour of spots without a value; null for the house's.")
     order: Literal["value", "given"] = parameter(
         "value", "Draw high values over low ones, or spots as they come."
@@ -123,7 +125,7 @@ class PlotSpatial(Step):
     """Draw spots on their tissue, coloured by genes or by columns of obs."""
 
     name = "plot.spatial"
-    version = 2
+    version = 3
     Params = PlotSpatialParams
     distributions = ("matplotlib",)
 
@@ -165,6 +167,7 @@ class PlotCohort(CohortStep):
     """
 
     name = "plot.cohort"
+    version = 2
     Params = PlotCohortParams
     distributions = ("matplotlib",)
 

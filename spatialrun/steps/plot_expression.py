@@ -66,7 +66,9 @@ class PlotEmbeddingParams(Parameters):
     )
     cmap: str | None = parameter(None, "Colour map of numbers, by matplotlib's name; null for the house's.")
     vmin: Limit | None = parameter(None, "Lower end of the colour scale: a number or a percentile (p1).")
-    vmax: Limit | None = parameter(None, "Upper end of the colour scale: a number or a percentile (p99).")
+    vmax: Limit | None = parameter(
+        None, "Upper end of the colour scale: a number or a percentile (p99); null: where outliers begin."
+    )
     na_color: str | None = parameter(None, "Colour of spots without a value; null for the house's.")
     order: Literal["value", "given"] = parameter(
         "value", "Draw high values over low ones and categories mixed, or spots as they come."
@@ -88,6 +90,7 @@ class PlotEmbedding(Step):
     """Draw spots on a map of their expression (UMAP, PCA), coloured by genes or by columns of obs."""
 
     name = "plot.embedding"
+    version = 2
     Params = PlotEmbeddingParams
     distributions = ("matplotlib",)
 
@@ -149,7 +152,9 @@ class PlotGenesParams(Parameters):
     )
     cmap: str | None = parameter(None, "Colour map, by matplotlib's name; null for the house's.")
     vmin: Limit | None = parameter(None, "Lower end of the colour scale: a number or a percentile (p1).")
-    vmax: Limit | None = parameter(None, "Upper end of the colour scale: a number or a percentile (p99).")
+    vmax: Limit | None = parameter(
+        None, "Upper end of the colour scale: a number or a percentile (p99); null: where outliers begin."
+    )
     dot_max: float | None = parameter(
         None, "Share of spots of the largest dot; null for the largest there is.", gt=0, le=1
     )
@@ -169,6 +174,7 @@ class PlotGenes(Step):
     """Draw genes by domains, as a dot plot or a matrix: markers, or genes of one's own."""
 
     name = "plot.genes"
+    version = 2
     Params = PlotGenesParams
     distributions = ("matplotlib",)
 

@@ -120,3 +120,17 @@ def test_own_palettes():
         categorical(["a"], palette={"a": "reddish"})
     with pytest.raises(UsageError):
         categorical(["a"], palette=[])
+
+
+def test_a_few_outliers_do_not_take_the_scale():
+    """One spot of 4,000 is twice as high as the rest: the scale ends with the rest, and says so."""
+    values = np.append(np.linspace(0, 3, 4000), 9.0)
+    scale = continuous(values)
+    assert scale.high == pytest.approx(np.percentile(values, 99.5))
+    assert scale.extend == "max"
+    assert continuous(values, vmax="p100").high == 9.0
+    assert continuous(values[:-1]).high == 3.0, "no outlier, nothing is cut"
+    assert continuous(np.append(values[:100], 9.0)).high == 9.0, "too few to tell"
+    sparse = np.zeros(4000)
+    sparse[:3] = 5.0
+    assert continuous(sparse).high == 5.0, "the few spots that have a gene are what is to be seen"

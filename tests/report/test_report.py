@@ -144,6 +144,21 @@ class TestFlow:
         assert x["read"] < x["log"]
         assert x["read"] < x["svg"] < x["chosen"]
 
+    def test_steps_that_are_alike_share_a_box(self, run):
+        """Twenty figures of one reader would be a column of twenty boxes."""
+        from dataclasses import replace
+
+        figure = run.tasks["tissue", "a"]
+        figures = {(f"gene-{n}", "a"): replace(figure, step=f"gene-{n}") for n in range(20)}
+        others = {id: task for id, task in run.tasks.items() if id[0] != "tissue"}
+        many = replace(run, tasks=others | figures)
+        flow = flow_of(many, steps_of(many))
+        (box,) = [box for box in flow.boxes if "gene" in box.step.id]
+        assert box.step.id == "20 x gene"
+        assert len(box.step.tasks) == 20
+        assert flow.height == flow_of(run, steps_of(run)).height
+        assert flow.boxes[0].step.id == "read"
+
     def test_boxes_neither_touch_nor_leave_the_drawing(self, run):
         flow = flow_of(run, steps_of(run))
         corners = [(box.x, box.y) for box in flow.boxes]

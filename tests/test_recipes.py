@@ -7,11 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from lab import digests
+from sklearn.metrics import adjusted_rand_score
 
 from spatialrun.api import LoadedRecipe, load
 from spatialrun.errors import RecipeErrors
 from spatialrun.execute.apply import Options
 from spatialrun.experiment import Experiment, open_experiment
+from spatialrun.methods.simulate import simulate_visium_hd
+from spatialrun.readers import visium_hd_writer
 from spatialrun.store.runs import Run
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
@@ -21,6 +24,9 @@ MEMORY = 4 * 10**9
 @pytest.fixture
 def small(sections, tmp_path, monkeypatch) -> None:
     """Two small sections are what the recipes' variables name."""
+    hd = visium_hd_writer.write(
+        simulate_visium_hd(n_bins=900, n_genes=300, n_svg=60, n_domains=3, image_size=64), tmp_path
+    )
     labels = tmp_path / "labels.csv"
     labels.write_text("barcode,layer\nBC-1,L1\n")
     for name, value in {
@@ -29,6 +35,7 @@ def small(sections, tmp_path, monkeypatch) -> None:
         "VISIUM_1": sections["a"],
         "VISIUM_2": sections["b"],
         "LABELS": labels,
+        "HD": hd,
     }.items():
         monkeypatch.setenv(name, str(value))
 
@@ -46,6 +53,7 @@ def named(name: str, *overrides: str, profiles: tuple[str, ...] = ()) -> LoadedR
         ("domains_spagcn", ("histology",)),
         ("domains_labelled", ()),
         ("cohort_integration", ()),
+        ("visium_hd", ()),
     ],
 )
 def test_it_holds_together(small, name, profiles):
@@ -122,8 +130,6 @@ def test_histology_on_a_real_section(real):
 
 @pytest.mark.slow
 def test_cohort_of_real_sections(real, data):
-    from sklearn.metrics import adjusted_rand_score
-
     _, experiment = real.apply("cohort_integration", "store")
     joined = []
     for sample, section in (("one", "673"), ("two", "675")):
@@ -135,3 +141,26 @@ def test_cohort_of_real_sections(real, data):
             assert set(both[name]) == set("0123456")
             assert adjusted_rand_score(both["layer"], both[name]) >= least
     assert set(experiment.figures) == {"_cohort/domains", "_cohort/spagcn_domains"}
+
+
+@pytest.mark.slow
+def test_visium_hd_with_known_truth(tmp_path, monkeypatch):
+    section = simulate_visium_hd(n_bins=6000, n_genes=2000, n_svg=400, n_domains=3, image_size=200, seed=4)
+    monkeypatch.setenv("HD", str(visium_hd_writer.write(section, tmp_path)))
+    monkeypatch.setenv("STORE", str(tmp_path / "store"))
+    exports = [
+        f"steps.svg_table.with.path={tmp_path}/{{sample}}.csv",
+        f"steps.h5ad.with.path={tmp_path}/{{sample}}.h5ad",
+    ]
+    loaded = named("visium_hd", "defaults.n_clusters=3", *exports)
+    outcome = loaded.apply(Options(jobs=1, memory=MEMORY))
+    assert outcome.run.status == "done", outcome.errors
+    experiment = open_experiment(tmp_path / "store")
+    bins, genes = visium_hd_writer.truth(section)
+    obs, var = experiment["section"].obs, experiment["section"].var
+    assert adjusted_rand_score(bins["domain"][obs.index], obs["spagcn.refined"]) > 0.8
+    found = var["spatialde.padj"] < 0.05
+    planted = genes["svg"][var.index]
+    assert planted[found].mean() > 0.8
+    assert found[planted].mean() > 0.6
+    assert len(experiment.figures) == 4

@@ -142,11 +142,14 @@ class Lattice:
         To one of them, in radians.
     sixfold
         How much the array is hexagonal: 1 where neighbours lie in six directions, about 0 in a square array.
+    square
+        To a neighbour of a square array, in radians.
     """
 
     pitch: float
     angle: float
     sixfold: float = 0.0
+    square: float = 0.0
 
     @property
     def hexagon(self) -> NDArray[np.float64]:
@@ -169,8 +172,10 @@ def lattice(xy: NDArray[np.float64]) -> Lattice:
         return Lattice(pitch=1.0, angle=0.0)
     x, y = (xy[neighbour[apart, 1]] - some[apart]).T
     sixfold = np.exp(6j * np.arctan2(y, x)).mean()
+    fourfold = np.exp(4j * np.arctan2(y, x)).mean()
     return Lattice(
         pitch=float(np.median(distance[apart, 1])),
         angle=float(np.angle(sixfold) / 6),
         sixfold=float(np.abs(sixfold)),
+        square=float(np.angle(fourfold) / 4),
     )

@@ -25,7 +25,7 @@ from matplotlib.transforms import (
 from numpy.typing import ArrayLike, NDArray
 
 from spatialrun.errors import DataError, UsageError
-from spatialrun.plots import palettes
+from spatialrun.plots import bins, palettes
 from spatialrun.plots.geometry import Crop, Range, View, lattice, view
 from spatialrun.plots.grid import PAD, SHAPES_AT_MOST, compose, head_of
 from spatialrun.plots.points import Order, Points, check_sizes
@@ -298,6 +298,8 @@ class _Scene:
     def _draw_spots(self, axes: Axes, scale: Scale) -> None:
         turn = self.points.turn(self.panel.order, mixed=False)
         visible = turn[self.shown[turn]]
+        if self._draw_bins(axes, scale, visible):
+            return
         tiles = self.panel.shape != "circle" and self.panel.ptsize is None and self.panel.alpha == 1
         if self.panel.ptsize is None:
             # Linear axes have an affine transform: its linear part takes the slide's pixels to the figure's.
@@ -320,6 +322,18 @@ class _Scene:
         )
         spots.set_rasterized(len(visible) > SHAPES_AT_MOST)
         axes.add_collection(spots, autolim=False)
+
+    def _draw_bins(self, axes: Axes, scale: Scale, visible: NDArray[np.intp]) -> bool:
+        """Draw very many square bins as pixels; say whether they are such."""
+        if len(visible) < bins.PIXELS_FROM or self.panel.shape != "square" or self.panel.ptsize is not None:
+            return False
+        grid = bins.Grid.of(self.xy)
+        if grid is None:
+            return False
+        colors = np.zeros((len(self.xy), 4))
+        colors[visible] = self.points.colors(scale, visible, self.panel.alpha)
+        bins.draw(axes, grid, colors, self.view, self.panel.spot_diameter or grid.pitch)
+        return True
 
 
 def _background(image: NDArray[Any]) -> NDArray[Any]:

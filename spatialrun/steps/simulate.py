@@ -84,6 +84,7 @@ class SimulateVisiumHd(Step):
     """
 
     name = "simulate.visium_hd"
+    version = 2
     determinism = "seeded"
     distributions = ("numpy",)
     Params = SimulateVisiumHdParams

@@ -149,3 +149,12 @@ def test_visium_hd_s_filters_are_late() -> None:
     filters = {"in_tissue", "min_counts", "min_genes", "min_spots", "genes", "exclude_genes"}
     assert parameter_names(step.Params, "late") == filters
     assert "images/hires" in step.headers(step.Params(), Site()).slots
+
+
+def test_real_visium_hd_reads_and_is_drawn(unread: Unread, data: Path) -> None:
+    section = unread(data / "mini_visiumio" / "binned_outputs")
+    context = section.run(catalogue.get("read.visium_hd"))
+    assert context.warnings == ["the matrix holds no count at all"]
+    assert section.slots["layers/counts"].shape == (10, 10)
+    section.run(catalogue.get("plot.spatial"), color="total_counts", shape="square", crop="image")
+    assert len(section.slots["figures/spatial"].content) > 20_000

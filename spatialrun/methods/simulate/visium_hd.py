@@ -157,7 +157,8 @@ def simulate_visium_hd(
 ) -> SimulatedVisiumHd:
     """Simulate one section of Visium HD, as `simulate_visium` does a section of Visium.
 
-    Bins lie without gaps on a square array, of which the tissue fills a little over half. With the default
+    Half of the variable genes mark domains, the others have an equal number of each other pattern. Bins lie
+    without gaps on a square array, of which the tissue fills a little over half. With the default
     depth and 18,000 genes about 1.5% of the counts are not zero, as in real bins of 8 micrometres. Nothing of
     the size bins x genes is made: the counts are drawn when they are asked for.
 
@@ -197,8 +198,7 @@ def simulate_visium_hd(
     abundance /= abundance.sum()
     alpha = dispersion * np.exp(0.5 * rng.standard_normal(n_genes))
 
-    chosen = choose_svg(rng, abundance * depth.sum(), n_svg, min_svg_counts)
-    kind = np.arange(n_svg) % len(PATTERNS)
+    chosen, kind = _planted(rng, abundance * depth.sum(), n_svg, min_svg_counts)
     effect_size = np.zeros(n_genes)
     effect_size[chosen] = rng.uniform(1.0, 2.5, n_svg)
     pattern = np.full(n_genes, "", dtype=object)
@@ -231,6 +231,24 @@ def simulate_visium_hd(
         effect_size=effect_size,
         _law=_Law(depth, place, domain, abundance, alpha, patterns, row_of, seed),
     )
+
+
+def _planted(
+    rng: np.random.Generator, expected: np.ndarray, n_svg: int, min_counts: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which genes get a pattern, and which one.
+
+    Half mark a domain. These are abundant genes, though not the most abundant: a bin has a few hundred counts,
+    and only by genes that it has counts of can it be told where a bin belongs.
+    """
+    n_genes, n_domain = len(expected), n_svg - n_svg // 2
+    order = np.argsort(expected, kind="stable")[::-1]
+    first = min(n_genes // 500, n_genes - n_domain)
+    markers = rng.permutation(order[first : max(n_genes // 10, first + n_domain)])[:n_domain]
+    left = np.setdiff1d(np.arange(n_genes), markers)
+    others = left[choose_svg(rng, expected[left], n_svg // 2, min_counts)]
+    kinds = 1 + np.arange(len(others)) % (len(PATTERNS) - 1)
+    return np.concatenate([markers, others]), np.concatenate([np.zeros(n_domain, dtype=int), kinds])
 
 
 def _places(array_row: np.ndarray, array_col: np.ndarray, bin_um: int) -> np.ndarray:

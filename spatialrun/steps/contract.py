@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,9 +48,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     import numpy as np
+    from _typeshed import DataclassInstance
     from scipy.sparse import csc_matrix
 
     from spatialrun.methods.checkpoint import Checkpoint
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 Outputs = Mapping[str, Value]
 """Port name to value."""
@@ -60,6 +63,17 @@ class Parameters(BaseModel):
     """Base of every step type's parameters: unknown names are refused, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, arbitrary_types_allowed=False)
+
+    def into(self, kind: type[Options], **others: Any) -> Options:
+        """Build the dataclass that a method takes: each field from the parameter of its name, or from ``others``.
+
+        Raises
+        ------
+        AttributeError
+            Where a field has neither: a default of the method's never stands in for a parameter.
+        """
+        own = {each.name: getattr(self, each.name) for each in fields(kind) if each.name not in others}
+        return kind(**own, **others)
 
 
 def parameter(

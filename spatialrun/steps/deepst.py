@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from spatialrun.errors import DataError, Where
@@ -92,46 +91,12 @@ class DeepstParams(Parameters):
     )
     seed: int = parameter(0, "Seed of weights, noise and Leiden.", late=True, ge=0)
 
-    def augmentation(self) -> deepst.Augmentation:
+    def schedule(self, adversary_weight: float = 0.0) -> deepst.Schedule:
         """As the method takes it."""
         from spatialrun.methods import deepst
 
-        return deepst.Augmentation(
-            pca_n_comps=self.pca_n_comps,
-            spatial_k=self.spatial_k,
-            neighbour_k=self.neighbour_k,
-            keep_nearest=self.keep_nearest,
-            adjacent_weight=self.adjacent_weight,
-            target_sum=self.target_sum,
-            clip=self.clip,
-        )
-
-    def partitioning(self) -> deepst.Partitioning:
-        """As the method takes it."""
-        from spatialrun.methods import deepst
-
-        return deepst.Partitioning(
-            n_domains=self.n_domains,
-            priori=self.priori,
-            knn_k=self.knn_k,
-            shape=self.shape,
-            smooth=self.smooth,
-        )
-
-    def schedule(self) -> deepst.Schedule:
-        """As the method takes it."""
-        from spatialrun.methods import deepst
-
-        weights = deepst.Weights(
-            mse=self.loss_weights.mse, bce_kld=self.loss_weights.bce_kld, kl=self.loss_weights.kl
-        )
-        return deepst.Schedule(
-            pre_epochs=self.pre_epochs,
-            epochs=self.epochs,
-            conv_type=self.conv_type,
-            weights=weights,
-            seed=self.seed,
-        )
+        weights = self.loss_weights.into(deepst.Weights)
+        return self.into(deepst.Schedule, weights=weights, adversary_weight=adversary_weight)
 
     def image(self) -> list[Read]:
         """The features that are looked at, as a read; none without the image."""
@@ -184,7 +149,7 @@ class DomainsDeepst(StagedStep):
         found = deepst.components(
             [inputs["counts"].read()],
             [inputs["spatial"].read()],
-            params.augmentation(),
+            params.into(deepst.Augmentation),
             features=inputs["features"].read() if params.use_image else None,
         )
         return {"components": found}
@@ -197,7 +162,7 @@ class DomainsDeepst(StagedStep):
         (found,) = deepst.domains(
             setup["components"].read(),
             [inputs["spatial"].read()],
-            params.partitioning(),
+            params.into(deepst.Partitioning),
             params.schedule(),
             device=context.device,
             checkpoint=context.checkpoint,
@@ -279,13 +244,12 @@ class IntegrateDeepst(CohortStep):
             deepst.components(
                 shared,
                 places,
-                params.augmentation(),
+                params.into(deepst.Augmentation),
                 features=np.concatenate(features) if features else None,
             ),
             places,
-            params.partitioning(),
-            replace(params.schedule(), adversary_weight=params.adversary_weight),
-            adversary=len(members) > 1 and params.adversary_weight > 0,
+            params.into(deepst.Partitioning),
+            params.schedule(params.adversary_weight),
             device=context.device,
             checkpoint=context.checkpoint,
             report=context,

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from spatialrun.methods import multispati, spagcn
     from spatialrun.methods.partition import Labels
 
 LIBRARIES = 150_000_000
@@ -72,20 +71,6 @@ class MultispatiParams(Parameters):
         if self.n_components > self.n_pcs:
             raise ValueError(f"n_components {self.n_components} are made of only n_pcs {self.n_pcs}")
         return self
-
-    def options(self) -> multispati.Options:
-        """As the method takes them."""
-        from spatialrun.methods import multispati
-
-        return multispati.Options(
-            n_genes=self.n_genes,
-            n_pcs=self.n_pcs,
-            n_components=self.n_components,
-            embedding=self.embedding,
-            k=self.k,
-            starts=self.starts,
-            refine_shape=self.refine_shape,
-        )
 
     def memory(self, shape: Shape) -> int:
         """Counts and the chosen genes' z-scores (8 bytes a nonzero, a few times), and the components."""
@@ -134,7 +119,7 @@ class DomainsMultispati(Step):
             params.n_clusters,
             seed=params.seed,
             genes=None if params.genes is None else _mask(inputs["genes"].read(), params.genes),
-            options=params.options(),
+            options=params.into(multispati.Options),
             report=context,
         )
         return {
@@ -183,22 +168,6 @@ class SpagcnParams(Parameters):
         if self.histology and self.channels is None:
             raise ValueError("`histology` needs `channels`: [hires/r, hires/g, hires/b]")
         return self
-
-    def options(self) -> spagcn.Options:
-        """As the method takes them."""
-        from spatialrun.methods import spagcn
-
-        return spagcn.Options(
-            p=self.p,
-            num_pcs=self.num_pcs,
-            lr=self.lr,
-            max_epochs=self.max_epochs,
-            tol=self.tol,
-            refine_shape=self.refine_shape,
-            search=self.search,
-            res_start=self.res_start,
-            res_step=self.res_step,
-        )
 
     def image(self) -> list[Read]:
         """The image that is looked at, as a read; none without histology."""
@@ -275,7 +244,7 @@ class DomainsSpagcn(Step):
             params.n_clusters,
             seed=params.seed,
             histology=params.colour(inputs),
-            options=params.options(),
+            options=params.into(spagcn.Options),
             report=context,
         )
         n_found = int(found.domain.max()) + 1

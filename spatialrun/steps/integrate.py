@@ -66,7 +66,7 @@ class IntegrateMultispati(CohortStep):
             _genes(inputs),
             params.n_clusters,
             seed=params.seed,
-            options=params.options(),
+            options=params.into(multispati.Options),
             report=context,
         )
         return _outputs(inputs, found)
@@ -110,7 +110,7 @@ class IntegrateSpagcn(CohortStep):
             params.n_clusters,
             seed=params.seed,
             histology=[colour for colour in colours if colour is not None] or None,
-            options=params.options(),
+            options=params.into(spagcn.Options),
             report=context,
         )
         return _outputs(inputs, found)

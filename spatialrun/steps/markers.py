@@ -72,30 +72,6 @@ class MarkersParams(Parameters):
             raise ValueError(f"`num_min` {self.num_min:g} is above `num_max` {self.num_max:g}")
         return self
 
-    def surroundings(self) -> spagcn.Surroundings:
-        """As the method takes them."""
-        from spatialrun.methods import spagcn
-
-        return spagcn.Surroundings(
-            num_min=self.num_min,
-            num_max=self.num_max,
-            radius_quantiles=self.radius_quantiles,
-            max_run=self.max_run,
-            ratio=self.ratio,
-            num_neighbours=self.num_neighbours,
-        )
-
-    def filters(self) -> spagcn.Filters:
-        """As the method takes them."""
-        from spatialrun.methods import spagcn
-
-        return spagcn.Filters(
-            max_q=self.max_q,
-            min_in_group_fraction=self.min_in_group_fraction,
-            min_in_out_group_ratio=self.min_in_out_group_ratio,
-            min_fold_change=self.min_fold_change,
-        )
-
 
 class MarkersSpagcn(Step):
     """Find the genes that tell each domain from the domains around it (Wilcoxon's test, as SpaGCN selects).
@@ -130,8 +106,8 @@ class MarkersSpagcn(Step):
             inputs["spatial"].read(),
             domains,
             pd.Index(inputs["genes"].read()),
-            surroundings=params.surroundings(),
-            filters=params.filters(),
+            surroundings=params.into(spagcn.Surroundings),
+            filters=params.into(spagcn.Filters),
             tie_correct=params.tie_correct,
             threads=context.threads,
             log=context.log,
@@ -172,8 +148,8 @@ class MarkersCohort(CohortStep):
             [own["spatial"].read() for own in inputs.values()],
             domains,
             genes,
-            surroundings=params.surroundings(),
-            filters=params.filters(),
+            surroundings=params.into(spagcn.Surroundings),
+            filters=params.into(spagcn.Filters),
             tie_correct=params.tie_correct,
             threads=context.threads,
             log=context.log,

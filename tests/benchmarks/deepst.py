@@ -66,14 +66,15 @@ def cohort(folder: Path, seeds: Sequence[int]) -> None:
     shared = deepst.on_shared_genes([own.counts for own in sections], [own.genes for own in sections])
     prepared = deepst.components(shared, places, EXPRESSION)
     for seed in seeds:
-        for adversary in (False, True):
-            found = deepst.domains(prepared, places, SEVEN, deepst.Schedule(seed=seed), adversary=adversary)
+        for weight in (0.0, 1.0):
+            schedule = deepst.Schedule(seed=seed, adversary_weight=weight)
+            found = deepst.domains(prepared, places, SEVEN, schedule)
             scores = [
                 adjusted_rand_score(own.truth, part.refined)
                 for own, part in zip(sections, found, strict=True)
             ]
             mixed = mixing([part.embedding for part in found])
-            print(f"seed {seed}, adversary {adversary}: ARI {scores}, mixing {mixed:.3f}", flush=True)
+            print(f"seed {seed}, adversary {weight:g}: ARI {scores}, mixing {mixed:.3f}", flush=True)
 
 
 def mixing(embeddings: Sequence[np.ndarray], k: int = 30) -> float:

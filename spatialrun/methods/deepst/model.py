@@ -125,7 +125,6 @@ def domains(
     options: Partitioning,
     schedule: Schedule,
     *,
-    adversary: bool = False,
     device: str = "cpu",
     checkpoint: Checkpoint = UNSAVED,
     report: Reporter = SILENT,
@@ -142,8 +141,6 @@ def domains(
         See `Partitioning`.
     schedule
         Of the training; its seed is Leiden's too.
-    adversary
-        Whether the embedding is kept from telling samples apart.
     device
         To train on, as torch names it.
     checkpoint
@@ -181,12 +178,12 @@ def domains(
     sizes = [len(own) for own in places]
     if options.priori:
         check_n_clusters(options.n_domains, sum(sizes))
-    sample = np.repeat(np.arange(len(sizes)), sizes) if adversary else None
+    adversary = len(sizes) > 1 and schedule.adversary_weight > 0
     embedding = train(
         components,
         adjacency(nearest_within(places, options.knn_k)),
         schedule,
-        sample=sample,
+        sample=np.repeat(np.arange(len(sizes)), sizes) if adversary else None,
         device=device,
         checkpoint=checkpoint,
         report=report,

@@ -44,5 +44,5 @@ class Schedule:
     conv_type: ConvType = "GATConv"
     weights: Weights = field(default_factory=Weights)
     adversary_weight: float = 1.0
-    """Of the loss that tells samples apart, where there are several."""
+    """Of the loss that keeps the embedding from telling samples apart, where there are several; 0 for without."""
     seed: int = 0

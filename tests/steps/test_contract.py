@@ -1,0 +1,39 @@
+"""What parameters do for a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from spatialrun.steps.contract import Parameters, parameter
+
+
+class Params(Parameters):
+    depth: float = parameter(2.0, "How deep.")
+    shape: str = parameter("square", "What shape.")
+    seed: int = parameter(0, "Seed.")
+
+
+@dataclass(frozen=True)
+class Hole:
+    shape: str = "round"
+    depth: float = 1.0
+
+
+@dataclass(frozen=True)
+class Filled(Hole):
+    sand: str = "none"
+
+
+def test_fields_are_taken_from_the_parameters_of_their_names() -> None:
+    assert Params().into(Hole) == Hole("square", 2.0)
+
+
+def test_others_are_given() -> None:
+    assert Params().into(Filled, sand="red", shape="oval") == Filled("oval", 2.0, "red")
+
+
+def test_a_default_of_the_method_never_stands_in_for_a_parameter() -> None:
+    with pytest.raises(AttributeError, match="sand"):
+        Params().into(Filled)

@@ -97,7 +97,8 @@ def parameter(
     unit
         Its unit, where it has one (``pixels``, ``spots``, ``genes`` ...).
     late
-        It enters only the last stage of a staged step: changing it keeps the set-up and the blocks.
+        It enters only the last stage of a staged step: changing it keeps the set-up and the blocks. In a step
+        that shares the parameter and has one stage it says nothing.
     path
         A file outside the store, relative to the recipe: its content enters the key, its name does not.
     output_name

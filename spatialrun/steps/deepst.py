@@ -185,12 +185,6 @@ class IntegrateDeepstParams(DeepstParams):
     )
 
 
-for _info in IntegrateDeepstParams.model_fields.values():
-    # A step on a cohort has one stage, so no parameter of it is late.
-    if isinstance(_info.json_schema_extra, dict):
-        _info.json_schema_extra = {k: v for k, v in _info.json_schema_extra.items() if k != "late"}
-
-
 class IntegrateDeepst(CohortStep):
     """Find domains that samples share: one DeepST model, kept from telling samples apart.
 

@@ -100,9 +100,9 @@ class IsolatedExecutor:
         watch = Watch(spec, process)
         try:
             with watch:
-                return heard.whole(process.run(own, heard))
+                return heard.whole(process.run(own, heard, watch.begin))
         except WorkerDied as death:
-            return heard.failed(watch.verdict or _died(spec, str(death), begun=heard.begun))
+            return heard.failed(watch.verdict or _died(spec, str(death), begun=watch.begun))
         finally:
             self._busy.discard(process)
             process.kill()  # what it made is in the store: nothing is lost, and its device is free
@@ -117,11 +117,9 @@ class _Heard:
         self._listener = listener
         self._lines: deque[str] = deque(maxlen=LONGEST_LOG)
         self._told = 0
-        self.begun = False
 
     def __call__(self, event: Event) -> None:
         """Hear an event."""
-        self.begun = True
         if event.kind in ("task-log", "task-warning"):
             self._told += 1
             self._lines.append(f"{'warning: ' * (event.kind == 'task-warning')}{event.data['line']}")
@@ -169,13 +167,15 @@ def serve() -> None:
     worker.serve(_run)
 
 
-def _run(spec: TaskSpec, listener: Listener, stopping: Callable[[], bool]) -> TaskResult:
+def _run(
+    spec: TaskSpec, listener: Listener, stopping: Callable[[], bool], begun: Callable[[], None]
+) -> TaskResult:
     try:
         _check(spec)
     except Exception as problem:
         error = cause(problem, spec).at(step=spec.step, sample=spec.sample)
         return TaskResult(error=error_to_json(error))
-    return worker.run(spec, listener, stopping=stopping)
+    return worker.run(spec, listener, stopping, begun)
 
 
 def _check(spec: TaskSpec) -> None:

@@ -121,7 +121,7 @@ class PoolExecutor:
         watch = Watch(spec, worker)
         try:
             with watch:
-                result = worker.run(spec, heard)
+                result = worker.run(spec, heard, watch.begin)
         except WorkerDied as death:
             worker.close()
             error = watch.verdict or died(spec, str(death))

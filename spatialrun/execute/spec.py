@@ -51,7 +51,8 @@ class TaskSpec:
     run
         The run that it is done for, which keeps what it makes until that run is saved.
     timeout_s
-        Seconds after which the process that runs it is ended; ``None`` for never.
+        Seconds after which the process that runs it is ended, from when its own code begins there; ``None`` for
+        never.
     device
         What it computes on, as torch names it.
     python

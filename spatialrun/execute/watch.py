@@ -21,6 +21,8 @@ from spatialrun.execute.spec import TaskSpec
 
 _LINUX = platform.system() == "Linux"
 _LOOK_EVERY = 0.05 if _LINUX else 1.0
+LONGEST_START = 300.0
+"""Seconds, more than its timeout, after which a process is ended whose task has not even begun."""
 
 
 class Mortal(Protocol):
@@ -37,6 +39,9 @@ class Mortal(Protocol):
 class Watch:
     """Watches a process while it computes a task; to be used with ``with``.
 
+    A task's time runs from when its own code begins: a slow machine may take long to start an interpreter and to
+    import what is not the task's.
+
     Parameters
     ----------
     spec
@@ -48,7 +53,10 @@ class Watch:
     def __init__(self, spec: TaskSpec, process: Mortal) -> None:
         self._spec = spec
         self._process = process
-        self._over = threading.Event()
+        self._news = threading.Event()
+        self._over = False
+        self._started = time.monotonic()
+        self._begun: float | None = None
         self._verdict: TaskError | None = None
         self._thread: threading.Thread | None = None
 
@@ -56,6 +64,16 @@ class Watch:
     def verdict(self) -> TaskError | None:
         """Why the process was ended; ``None`` where it was not."""
         return self._verdict
+
+    @property
+    def begun(self) -> bool:
+        """Whether the task's own code has begun."""
+        return self._begun is not None
+
+    def begin(self) -> None:
+        """Count the task's time from now."""
+        self._begun = time.monotonic()
+        self._news.set()
 
     def __enter__(self) -> Watch:
         if self._spec.timeout_s is not None or self._spec.most_memory is not None:
@@ -66,21 +84,29 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._over = True
+        self._news.set()
         if self._thread is not None:
             self._thread.join()
 
     def _look(self) -> None:
-        spec, begun = self._spec, time.monotonic()
-        while self._verdict is None:
-            left = None if spec.timeout_s is None else spec.timeout_s - (time.monotonic() - begun)
-            every = None if spec.most_memory is None else _LOOK_EVERY
-            if self._over.wait(max(0.0, min(each for each in (left, every) if each is not None))):
-                return
+        most = self._spec.most_memory
+        while not self._over and self._verdict is None:
+            left = self._seconds_left()
             if left is not None and left <= 0:
-                self._end(too_late(spec))
-            elif spec.most_memory is not None and (held := _memory(self._process.pid)) > spec.most_memory:
-                self._end(_too_large(spec, held))
+                self._end(too_late(self._spec))
+            elif most is not None and (held := _memory(self._process.pid)) > most:
+                self._end(_too_large(self._spec, held))
+            else:
+                every = None if most is None else _LOOK_EVERY
+                self._news.wait(min(each for each in (left, every) if each is not None))
+                self._news.clear()
+
+    def _seconds_left(self) -> float | None:
+        if self._spec.timeout_s is None:
+            return None
+        first = self._started + LONGEST_START if self._begun is None else self._begun
+        return first + self._spec.timeout_s - time.monotonic()
 
     def _end(self, verdict: TaskError) -> None:
         self._verdict = verdict

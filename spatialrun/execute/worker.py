@@ -1,7 +1,8 @@
 """Workers: processes that run one task after another.
 
 A worker reads task specs from its standard input and answers on its standard output, one JSON object per
-line: ``{"event": ...}`` as often as it likes, then ``{"result": ...}``. It shares nothing else with the run, so
+line: ``{"begun": true}`` when the task's own code begins, ``{"event": ...}`` as often as it likes, then
+``{"result": ...}``. It shares nothing else with the run, so
 its death costs its task and nothing more; and it ends when its input does, so it never outlives the run.
 """
 
@@ -28,6 +29,14 @@ from spatialrun.store.store import Store
 LONGEST_LINE = 1000
 """Characters of a line that is printed; the rest is dropped."""
 START = "from spatialrun.execute.worker import serve; serve()"
+
+
+Perform = Callable[[TaskSpec, Listener, Callable[[], bool], Callable[[], None]], TaskResult]
+"""What runs a task: given the spec, who is told of it, whether to stop, and what to call when its code begins."""
+
+
+def _unheard() -> None:
+    """Nobody asks when a task's code begins."""
 
 
 class WorkerDied(Exception):  # noqa: N818  (an event, not a fault of the caller)
@@ -78,8 +87,8 @@ class Worker:
         """The number of its process."""
         return self._process.pid
 
-    def run(self, spec: TaskSpec, listener: Listener) -> TaskResult:
-        """Run a task and pass on its events.
+    def run(self, spec: TaskSpec, listener: Listener, begun: Callable[[], None] = _unheard) -> TaskResult:
+        """Run a task and pass on its events, and that its own code has begun.
 
         Raises
         ------
@@ -98,7 +107,10 @@ class Worker:
             message = json.loads(line)
             if "result" in message:
                 return TaskResult(**message["result"])
-            listener(Event(**message["event"]))
+            if "begun" in message:
+                begun()
+            else:
+                listener(Event(**message["event"]))
         raise WorkerDied(self._end())
 
     def stop(self) -> None:
@@ -145,7 +157,7 @@ class Worker:
             self._reader.join(timeout=2)
 
 
-def serve(perform: Callable[[TaskSpec, Listener, Callable[[], bool]], TaskResult] | None = None) -> None:
+def serve(perform: Perform | None = None) -> None:
     """Run tasks until the input ends, by :func:`run` where not told otherwise."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the run, which ends its workers itself
     answers = os.fdopen(os.dup(1), "wb")
@@ -162,27 +174,33 @@ def serve(perform: Callable[[TaskSpec, Listener, Callable[[], bool]], TaskResult
     threading.Thread(target=_receive, args=(specs.put, stopping), daemon=True).start()
     while True:
         spec = TaskSpec.from_json(specs.get())
-        result = (perform or _run)(spec, lambda event: answer({"event": asdict(event)}), stopping.is_set)
+        result = (perform or run)(
+            spec,
+            lambda event: answer({"event": asdict(event)}),
+            stopping.is_set,
+            lambda: answer({"begun": True}),
+        )
         answer({"result": asdict(result)})
 
 
 def run(
     spec: TaskSpec,
     listener: Listener,
-    into: Store | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    begun: Callable[[], None] = _unheard,
+    into: Store | None = None,
 ) -> TaskResult:
     """Run a task with one BLAS thread: sums are then made in one order, whatever the number of cores."""
     from threadpoolctl import threadpool_limits
 
     from spatialrun.execute.task import Runner, perform
 
+    def work(runner: Runner) -> Mapping[str, Mapping[str, Any]]:
+        begun()
+        return runner.run()
+
     with threadpool_limits(1, user_api="blas"):
-        return perform(spec, listener, Runner.run, into, stopping)
-
-
-def _run(spec: TaskSpec, listener: Listener, stopping: Callable[[], bool]) -> TaskResult:
-    return run(spec, listener, stopping=stopping)
+        return perform(spec, listener, work, into, stopping)
 
 
 def _receive(take: Callable[[dict[str, Any]], None], stopping: threading.Event) -> None:

@@ -32,7 +32,7 @@ STEP_KEYS = {
     "or a list of these; all by default.",
     "after": "Ids of steps that must be done before it, where data does not show the order.",
     "retries": "How often it is tried again when it fails.",
-    "timeout": "How long it may take: seconds, or 90s, 30m, 2h, 1d, 1h30m.",
+    "timeout": "How long its own code may take: seconds, or 90s, 30m, 2h, 1d, 1h30m.",
     "gpu": "How it is run, of a step type that may use a GPU.",
 }
 

@@ -7,6 +7,7 @@ import pytest
 from lab import MEMORY, Lab, codes, entry, statuses
 from steps_of_tests import GENES_PER_BLOCK, forget, notes
 
+from spatialrun.execute import watch, worker
 from spatialrun.execute.apply import Options
 from spatialrun.execute.events import Event
 from spatialrun.store.store import open_store
@@ -74,13 +75,13 @@ class TestRetries:
 
 class TestTimeouts:
     def test_a_task_that_takes_too_long_is_ended(self, bench, flag):
-        step(bench, "test.endless", "timeout: 5")
+        step(bench, "test.endless", "timeout: 2")
         bench.steps += f"  - {{id: other, uses: test.constant, with: {{flag: {flag}, key_added: o}}}}\n"
         flag.touch()
         outcome = bench.apply()
         (error,) = outcome.errors
         assert (error.code, error.where.step, error.where.sample) == ("task.timeout", "x", "a")
-        assert "5 s" in error.what
+        assert "2 s" in error.what
         assert statuses(outcome.run) == {"read": "done", "x": "failed", "other": "done"}
         assert entry(outcome.run, "x").facts["log"] == ["here we go"]
 
@@ -93,6 +94,17 @@ class TestTimeouts:
                 flag.unlink()
 
         assert bench.apply(listener=lower).run.status == "done"
+
+    def test_a_slow_start_of_the_process_takes_none_of_it(self, bench, flag, monkeypatch):
+        monkeypatch.setattr(worker, "START", f"import time; time.sleep(8); {worker.START}")
+        step(bench, "test.endless", "timeout: 5")
+        assert bench.apply().run.status == "done"
+
+    def test_a_process_that_never_starts_is_ended_too(self, bench, flag, monkeypatch):
+        monkeypatch.setattr(worker, "START", "import time; time.sleep(600)")
+        monkeypatch.setattr(watch, "LONGEST_START", 0.5)
+        step(bench, "test.endless", "timeout: 1")
+        assert codes(bench.apply().errors) == ["task.timeout"]
 
     def test_a_task_in_time_is_like_any_other(self, bench, flag):
         step(bench, "test.endless", "timeout: 60")

@@ -41,6 +41,7 @@ ANALYSIS = """\
 WRITERS = ("qc.metrics", "normalize.log", "svg.spatialde")
 """The step types of the analysis that write into samples."""
 STORE = "results"
+CLIMB = os.path.join(os.pardir, os.pardir, os.pardir)  # noqa: PTH118 (it is compared as text)
 
 
 def draft(found: Sequence[Found], base: Path) -> str:
@@ -87,7 +88,9 @@ def _name(name: str) -> str:
 
 
 def _path(path: Path, base: Path) -> str:
-    return json.dumps(os.path.relpath(path, base), ensure_ascii=False)
+    """A path relative to the recipe, unless it would climb so far that nobody can follow it."""
+    relative = os.path.relpath(path, base)
+    return json.dumps(str(path) if relative.startswith(CLIMB) else relative, ensure_ascii=False)
 
 
 def _is_word(name: str) -> bool:

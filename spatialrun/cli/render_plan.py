@@ -13,6 +13,7 @@ from spatialrun import words
 from spatialrun.cli.console import print_columns, print_line
 from spatialrun.plan.identity import FINAL, stages
 from spatialrun.plan.plan import Plan, PlannedTask
+from spatialrun.plan.task import TaskId
 from spatialrun.plan.wording import reason_words
 from spatialrun.slots import COHORT
 
@@ -37,8 +38,7 @@ class Line:
             return LATER
         if self.status != "run":
             return SAME
-        reasons = [reason.kind for planned in self.tasks for reason in planned.decision.reasons]
-        return NEW if set(reasons) == {"new"} else CHANGED
+        return NEW if all(map(_is_new, self.tasks)) else CHANGED
 
     @property
     def step(self) -> str:
@@ -161,10 +161,22 @@ def _lines(plan: Plan, *, each: bool) -> list[Line]:
     ]
 
 
+def _is_new(planned: PlannedTask) -> bool:
+    return any(reason.kind == "new" for reason in planned.decision.reasons)
+
+
 def _by_step(plan: Plan) -> Iterator[PlannedTask]:
-    """Yield the tasks step by step, the steps in the order in which they come up."""
-    for step in dict.fromkeys(planned.task.id.step for planned in plan.chosen):
-        yield from (planned for planned in plan.chosen if planned.task.id.step == step)
+    """Yield the tasks step by step, a step after all those that it reads from."""
+    depth: dict[TaskId, int] = {}
+    steps: dict[str, list[PlannedTask]] = {}
+    deepest: dict[str, int] = {}
+    for id, planned in plan.tasks.items():
+        depth[id] = max((1 + depth[up] for up in planned.task.upstream), default=0)
+        deepest[id.step] = max(depth[id], deepest.get(id.step, 0))
+    for planned in plan.chosen:
+        steps.setdefault(planned.task.id.step, []).append(planned)
+    for step in sorted(steps, key=lambda step: deepest[step]):
+        yield from steps[step]
 
 
 def why(planned: PlannedTask, *, folded: bool = False) -> str:
@@ -177,7 +189,9 @@ def why(planned: PlannedTask, *, folded: bool = False) -> str:
         return (
             f"after {names}" if decision.status == "pending" else f"needs {names}, neither chosen nor cached"
         )
-    said = [reason_words(reason) for reason in decision.reasons]
+    # That the files of something new have not been read goes without saying.
+    reasons = [reason for reason in decision.reasons if reason.kind != "unread" or not _is_new(planned)]
+    said = [reason_words(reason) for reason in reasons]
     return ", ".join(said) + _what_is_left(planned)
 
 

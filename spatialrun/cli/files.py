@@ -7,8 +7,8 @@ from pathlib import Path
 from spatialrun.errors import UsageError
 
 
-def write(path: Path, text: str) -> None:
-    """Write a text file, and the folders above it.
+def write(path: Path, text: str, *, option: str = "--output") -> None:
+    """Write a text file, and the folders above it; ``option`` is the one that named it.
 
     Raises
     ------
@@ -20,4 +20,4 @@ def write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         what = f"{path} cannot be written: {error.strerror or error}"
-        raise UsageError("usage", what, hint="name another file with --output") from error
+        raise UsageError("usage", what, hint=f"name another file with {option}") from error

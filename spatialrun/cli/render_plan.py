@@ -138,11 +138,18 @@ def _row(line: Line, plan: Plan) -> list[Text]:
 
 
 def _gone(plan: Plan) -> Iterator[list[Text]]:
-    """Yield a row for every step, or part of its samples, that the recipe does not have any more."""
-    samples: dict[str, list[str]] = {}
-    for id in plan.gone:
-        samples.setdefault(id.step, []).append(id.sample)
+    """Yield a row for the samples, and for every step, that the recipe does not have any more."""
     everyone = [name for name in plan.graph.recipe.samples if name != COHORT]
+    samples: dict[str, list[str]] = {}
+    strangers: dict[str, None] = {}
+    for id in plan.gone:
+        if id.sample in (*everyone, COHORT):
+            samples.setdefault(id.step, []).append(id.sample)
+        else:
+            strangers[id.sample] = None
+    if strangers:
+        named = ", ".join(strangers) if len(strangers) <= 3 else words.count(len(strangers), "sample")
+        yield [Text(f"{GONE} {named}", "red"), Text("gone", "red"), Text("not in the recipe"), Text()]
     for step, names in samples.items():
         who = "" if names == [COHORT] else f" {words.among(names, everyone)}"
         yield [Text(f"{GONE} {step}{who}", "red"), Text("gone", "red"), Text("not in the recipe"), Text()]

@@ -29,6 +29,7 @@ def report(
 
     from spatialrun import words
     from spatialrun.cli import console
+    from spatialrun.cli.files import write
     from spatialrun.experiment import open_experiment
     from spatialrun.report.report import render, write_report
 
@@ -37,7 +38,7 @@ def report(
         path = experiment.store.backend.local(write_report(experiment.store, experiment.run))
     else:
         path = out
-        path.write_text(render(experiment.store, experiment.run), encoding="utf-8")
+        write(path, render(experiment.store, experiment.run), option="--out")
     console.print_line(console.out(), words.place(path))
     if open:
         webbrowser.open(path.resolve().as_uri())

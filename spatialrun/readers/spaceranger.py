@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from spatialrun.errors import DataError, Where
 from spatialrun.readers.headers import TOTALS, Headers, Size
+from spatialrun.readers.misspelt import meant
 
 if TYPE_CHECKING:
     from spatialrun.readers.sample import Sample, Warn
@@ -217,11 +218,11 @@ def _root(path: Path) -> Path:
     where = Where(file=str(path))
     if not path.is_dir():
         what = "is a file, not a Space Ranger folder" if path.exists() else "does not exist"
-        near = [path.parent / name for name in get_close_matches(path.name, _listing(path.parent), n=1)]
+        near = meant(path)
         hint = (
             "Give the folder that holds the matrix and spatial/."
             if path.exists()
-            else f"Did you mean {near[0]}?"
+            else f"Did you mean {near}?"
             if near
             else None
         )

@@ -60,6 +60,16 @@ def test_what_the_recipe_does_not_have_any_more(call, applied, write):
     assert gone == [{"step": "genes", "sample": sample} for sample in ("p1", "p2")]
 
 
+def test_samples_that_are_gone_have_one_line(call, applied):
+    text = applied.read_text()
+    other = applied.with_name("other.yaml")
+    other.write_text(text.replace("p1: {group", "q: {group").replace("p2: {group", "r: {group"))
+    plan = call("plan", other)
+    (line,) = [line for line in plan.lines if line.startswith("- ")]
+    assert line.split("  ")[0] == "- p1, p2"
+    assert plan.lines[-1].endswith("; 10 tasks of the last run gone")
+
+
 def test_json_holds_the_reasons_as_data(call, applied):
     plan = json.loads(call("plan", applied, "--json", *LATE_EDIT).out)
     assert plan["counts"] == {"cached": 2, "run": 2, "pending": 6}

@@ -256,7 +256,9 @@ def _checked_sizes(size_factors: ArrayLike | None, n_spots: int, obs_dist: ObsDi
     if not np.isfinite(sizes).all() or (sizes < 0.0).any():
         raise DataError("data.values", "size factors that are negative, NaN or infinite")
     if not (sizes > 0.0).any():
-        raise DataError("data.empty", "no spot has any counts")
+        raise DataError(
+            "data.empty", "no spot has any counts", hint="leave this sample out, or look at what was read"
+        )
     return sizes
 
 

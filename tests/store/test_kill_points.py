@@ -22,9 +22,12 @@ KILLS = 100
 SWEEP = os.environ.get("SPATIALRUN_KILL_POINTS")
 ALL = SWEEP == "all"
 """Whether to take every point, and not three of each kind: the same step for the same sort of file."""
-sweep = pytest.mark.skipif(
-    not SWEEP, reason="a sweep of ten minutes: set SPATIALRUN_KILL_POINTS to some or all"
-)
+
+
+def sweep(test):
+    """Mark a test that takes minutes for three points of each kind, and up to an hour for all of them."""
+    reason = "a sweep of ten minutes: set SPATIALRUN_KILL_POINTS to some or all"
+    return pytest.mark.timeout(7200)(pytest.mark.skipif(not SWEEP, reason=reason)(test))
 
 
 @dataclass(frozen=True)

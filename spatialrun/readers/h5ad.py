@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from spatialrun.errors import DataError, Where
 from spatialrun.readers.hdf5 import open_hdf5
@@ -13,8 +13,11 @@ from spatialrun.readers.headers import TOTALS, Headers, Size
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from scipy.sparse import csc_matrix
 
     from spatialrun.readers.sample import Sample, Warn
+
+    CountsOf = Callable[[Any, Sequence[str], Sequence[str], Where], Any]
 
 COUNTS = ("layers/counts", "raw/X", "X")
 """Where counts are looked for, in this order."""
@@ -60,17 +63,22 @@ def headers(path: str | Path) -> Headers:
     """
     path = Path(path)
     with open_hdf5(path) as file:
-        source = _counts_source(file, path)
-        shape, nnz = _shape(file[source]), _stored(file[source])
-        var = file["raw/var"] if source == "raw/X" else file["var"]
-        columns = _columns(file["obs"], path)
-        return Headers(
-            size=Size(shape[0], shape[1], nnz),
-            obs=(*(name for name in columns if name not in TOTALS), *TOTALS),
-            var=_columns(var, path),
-            obsm=("spatial", *sorted(set(_arrays(file)) - {"spatial"})),
-            images=tuple(_library(file).get("images", {})),
-        )
+        return headers_of(file, path)
+
+
+def headers_of(group: Any, path: Path) -> Headers:
+    """What `sample_of` will bring."""
+    source = _counts_source(group, path)
+    shape, nnz = _shape(group[source]), _stored(group[source])
+    var = group["raw/var"] if source == "raw/X" else group["var"]
+    columns = _columns(group["obs"], path)
+    return Headers(
+        size=Size(shape[0], shape[1], nnz),
+        obs=(*(name for name in columns if name not in TOTALS), *TOTALS),
+        var=_columns(var, path),
+        obsm=("spatial", *sorted(set(_arrays(group)) - {"spatial"})),
+        images=tuple(_library(group).get("images", {})),
+    )
 
 
 def peek(path: str | Path) -> Size:
@@ -98,35 +106,60 @@ def read(path: str | Path, *, warn: Warn = lambda _: None) -> Sample:
         ``data.missing-file``, ``data.bad-file``, ``data.counts``, ``data.coordinates``, ``data.image``,
         ``data.empty``.
     """
+    path = Path(path)
+    with open_hdf5(path) as file:
+        return sample_of(file, path, _whole, warn)
+
+
+def _whole(element: Any, spots: Sequence[str], genes: Sequence[str], where: Where) -> csc_matrix:
+    """Counts in memory."""
+    from anndata.io import read_elem
+
+    from spatialrun.readers.counts import canonical_counts
+
+    try:
+        matrix = read_elem(element)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise DataError("data.bad-file", f"the counts cannot be read: {error}", where=where) from error
+    return canonical_counts(matrix, spots=spots, genes=genes, where=where)
+
+
+def sample_of(group: Any, path: Path, counts_of: CountsOf, warn: Warn) -> Sample:
+    """Read a sample from an open group in AnnData's encoding, of HDF5 or zarr.
+
+    Parameters
+    ----------
+    group, path
+        The group, and what errors call its file.
+    counts_of
+        Takes the element with the counts, names of spots and genes, and the place that an error names; returns
+        checked counts.
+    warn
+        As for `read`.
+    """
     import numpy as np
     import pandas as pd
     from anndata.io import read_elem
 
-    from spatialrun.readers.counts import canonical_counts
     from spatialrun.readers.positions import check_coordinates
     from spatialrun.readers.sample import Sample, make_unique, some, with_totals
 
-    path = Path(path)
     where = Where(file=str(path))
-    with open_hdf5(path) as file:
-        source = _counts_source(file, path)
-        try:
-            obs: pd.DataFrame = read_elem(file["obs"])
-            var: pd.DataFrame = read_elem(file["raw/var" if source == "raw/X" else "var"])
-            matrix = read_elem(file[source])
-            obsm = {name: np.asarray(read_elem(file["obsm"][name])) for name in _arrays(file)}
-            library = {name: read_elem(part) for name, part in _library(file).items()}
-        except (ValueError, TypeError, NotImplementedError) as error:
-            raise DataError("data.bad-file", f"{path.name} cannot be read: {error}", where=where) from error
+    source = _counts_source(group, path)
+    try:
+        obs: pd.DataFrame = read_elem(group["obs"])
+        var: pd.DataFrame = read_elem(group["raw/var" if source == "raw/X" else "var"])
+        obsm = {name: np.asarray(read_elem(group["obsm"][name])) for name in _arrays(group)}
+        library = {name: read_elem(part) for name, part in _library(group).items()}
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise DataError("data.bad-file", f"{path.name} cannot be read: {error}", where=where) from error
     if not len(obs) or not len(var):
         raise DataError("data.empty", f"{path.name} has {len(obs)} spots and {len(var)} genes", where=where)
     obs.index, var.index = obs.index.astype(str), var.index.astype(str)
     if obs.index.has_duplicates:
         again = some(obs.index[obs.index.duplicated()])
         raise DataError("data.barcodes", f"spots of the same name: {again}", where=where)
-    counts = canonical_counts(
-        matrix, spots=list(obs.index), genes=list(var.index), where=Where(file=str(path), slot=source)
-    )
+    counts = counts_of(group[source], _names(obs), _names(var), Where(file=str(path), slot=source))
     symbols, twice = make_unique(var.index)
     if twice:
         warn(f"{len(twice)} gene symbols stand for several genes and got a number: {some(twice)}")
@@ -167,10 +200,9 @@ def _counts_source(file: Any, path: Path) -> str:
 
 def _looks_whole(element: Any) -> bool:
     """Whether a matrix is of an integer type, or the first of its values are whole numbers."""
-    import h5py
     import numpy as np
 
-    values = element["data"] if isinstance(element, h5py.Group) else element
+    values = element["data"] if _is_group(element) else element
     if values.dtype.kind in "biu":
         return True
     first = values[:PROBE] if values.ndim == 1 else values[: max(1, PROBE // max(1, values.shape[1]))]
@@ -179,17 +211,18 @@ def _looks_whole(element: Any) -> bool:
         return bool(((first == np.trunc(first)) | np.isnan(first)).all())
 
 
-def _shape(element: Any) -> tuple[int, int]:
-    import h5py
+def _is_group(element: Any) -> bool:
+    """Whether an element is a group, of HDF5 or zarr, and not an array."""
+    return hasattr(element, "keys")
 
-    n_spots, n_genes = element.shape if isinstance(element, h5py.Dataset) else element.attrs["shape"]
+
+def _shape(element: Any) -> tuple[int, int]:
+    n_spots, n_genes = element.attrs["shape"] if _is_group(element) else element.shape
     return int(n_spots), int(n_genes)
 
 
 def _stored(element: Any) -> int | None:
-    import h5py
-
-    return len(element["data"]) if isinstance(element, h5py.Group) else None
+    return int(element["data"].shape[0]) if _is_group(element) else None
 
 
 def _columns(frame: Any, path: Path) -> tuple[str, ...]:
@@ -205,15 +238,17 @@ def _columns(frame: Any, path: Path) -> tuple[str, ...]:
 
 def _arrays(file: Any) -> list[str]:
     """Names in obsm that are plain arrays; tables and sparse matrices are left to their owners."""
-    import h5py
-
-    return [name for name, part in file.get("obsm", {}).items() if isinstance(part, h5py.Dataset)]
+    if "obsm" not in file:
+        return []
+    return [str(name) for name in sorted(file["obsm"]) if not _is_group(file["obsm"][name])]
 
 
 def _library(file: Any) -> Mapping[str, Any]:
     """The groups of the one library in ``uns/spatial``; nothing where there are several samples or none."""
-    libraries = file.get("uns/spatial", {})
-    return next(iter(libraries.values())) if len(libraries) == 1 else {}
+    names = list(file["uns/spatial"]) if "uns/spatial" in file else []
+    if len(names) != 1 or not _is_group(library := file["uns/spatial"][names[0]]):
+        return {}
+    return {str(name): library[name] for name in library}
 
 
 def _coordinates(array: np.ndarray | None, obs: pd.DataFrame, *, where: Where, warn: Warn) -> np.ndarray:
@@ -248,3 +283,9 @@ def _pixels(image: np.ndarray, name: str, where: Where) -> np.ndarray:
         )
     scaled = np.round(image * 255.0) if image.dtype.kind == "f" and image.max(initial=0) <= 1 else image
     return np.ascontiguousarray(scaled[:, :, :3].astype(np.uint8).transpose(2, 0, 1))
+
+
+def _names(table: pd.DataFrame) -> Sequence[str]:
+    """A table's index, which nothing copies: it may be of half a million names."""
+    names: Any = table.index
+    return cast("Sequence[str]", names)

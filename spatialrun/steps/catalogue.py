@@ -43,6 +43,7 @@ STEPS = {
     "read.table": "spatialrun.steps.read:ReadTable",
     "read.visium": "spatialrun.steps.read:ReadVisium",
     "read.visium_hd": "spatialrun.steps.read:ReadVisiumHd",
+    "read.zarr": "spatialrun.steps.read:ReadZarr",
     "simulate.visium": "spatialrun.steps.simulate:SimulateVisium",
     "simulate.visium_hd": "spatialrun.steps.simulate:SimulateVisiumHd",
     "svg.moran": "spatialrun.steps.moran:SvgMoran",

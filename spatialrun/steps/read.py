@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spatialrun.readers.headers import Headers
     from spatialrun.readers.sample import Sample
     from spatialrun.readers.visium_hd import Squares
+    from spatialrun.readers.zarr_store import Located
 
 IMAGES = "images/"
 ARRAYS = "obsm/"
@@ -277,6 +278,45 @@ class ReadH5ad(Reader):
         assert isinstance(params, ReadH5adParams)
         slots = super().combine(setup, inputs, params, context)
         return {slot: value for slot, value in slots.items() if not _skipped(slot, params.skip)}
+
+
+class ReadZarrParams(ReadH5adParams):
+    table: str | None = parameter(None, "Table of a SpatialData store; null where it has one.")
+
+
+class ReadZarr(ReadH5ad):
+    """Read a zarr store, the sample's ``path``: a table of SpatialData with its images, or AnnData.
+
+    Format 2 or 3, read in parts. Counts and all that goes with them are taken over as from an h5ad file.
+    """
+
+    name = "read.zarr"
+    Params = ReadZarrParams
+
+    def externals(self, params: ReadH5adParams, site: Site) -> Mapping[str, Path]:
+        return self._located(_path(site, self.name), params).files()
+
+    def headers(self, params: ReadH5adParams, site: Site) -> Headers:
+        from spatialrun.readers import zarr_store
+
+        return zarr_store.headers(self._located(_path(site, self.name), params))
+
+    def memory(self, shape: Shape, params: ReadH5adParams) -> int:
+        """Parts as they are sorted, and the images; names, places and columns of all spots."""
+        return 1_200_000_000 + 400 * shape.n_obs
+
+    def ingest(self, inputs: Inputs, params: ReadH5adParams, context: Context) -> Sample:
+        from spatialrun.readers import zarr_store
+
+        assert inputs.source is not None
+        located = self._located(inputs.source, params)
+        return zarr_store.read(located, context.scratch(), reporter=context)
+
+    def _located(self, path: Path, params: ReadH5adParams) -> Located:
+        from spatialrun.readers import zarr_store
+
+        assert isinstance(params, ReadZarrParams)
+        return zarr_store.locate(path, table=params.table)
 
 
 class ReadTableParams(FilterParams):

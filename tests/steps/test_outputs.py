@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,6 +60,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "read.h5ad": ("section.h5ad", {}),
     "read.table": ("counts.csv", {"coordinates": "places.csv", "min_spots": 1}),
     "read.visium": ("outs", {"min_counts": 10}),
+    "read.zarr": ("section.zarr", {}),
     "svg.moran": (None, {"layer": "counts", "n_svg": 15}),
     "read.visium_hd": ("hd/outs", {"bin_um": 16, "min_counts": 10}),
     "svg.spatialde": (None, {"n_svg": 15}),
@@ -84,6 +86,9 @@ def test_outputs_stay_what_they_are(name: str, section: Section, files: Path) ->
     if path == "hd/outs":
         bins = simulate_visium_hd(n_bins=60, n_genes=40, n_svg=8, image_size=64, seed=1)
         visium_hd_writer.write(bins, files / "hd")
+    if path == "section.zarr":
+        with anndata.settings.override(zarr_write_format=3):
+            anndata.read_h5ad(files / "section.h5ad").write_zarr(files / path)
     (files / "genes.csv").write_text("gene,marker\nGENE1,yes\nGENE2,no\n")
     if name in BEFORE:
         section.run(catalogue.get(BEFORE[name]), **CASES[BEFORE[name]][1])

@@ -158,3 +158,10 @@ def test_real_visium_hd_reads_and_is_drawn(unread: Unread, data: Path) -> None:
     assert section.slots["layers/counts"].shape == (10, 10)
     section.run(catalogue.get("plot.spatial"), color="total_counts", shape="square", crop="image")
     assert len(section.slots["figures/spatial"].content) > 20_000
+
+
+def test_zarr_without_the_store(unread: Unread, files: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        unread(files / "none.zarr").run(catalogue.get("read.zarr"))
+    with pytest.raises(RecipeError, match="needs the sample's file"):
+        unread(None).run(catalogue.get("read.zarr"))

@@ -8,6 +8,8 @@ import pytest
 import zarr
 from handmade import N_GENES, N_SPOTS, make_run, sample_slots
 
+from spatialrun.methods.reporter import SILENT
+from spatialrun.readers import zarr_store
 from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.store.digests import value_digest
 from spatialrun.store.view import ANNDATA_GROUPS, INSTANCE_KEY, REGION_KEY, write_view
@@ -157,3 +159,17 @@ def test_a_view_is_written_without_warnings_and_can_be_written_again(store, slot
         (store.backend.local(first) / "left-over").touch()
         assert write_view(store, run) == first
     assert not store.backend.exists(f"{first}/left-over")
+
+
+def test_a_view_is_read_as_a_sample(view, slots, tmp_path):
+    """``read.zarr`` brings back what lies in the view: the round trip of a run."""
+    sample = zarr_store.read(zarr_store.locate(view), tmp_path, reporter=SILENT)
+    assert value_digest(sample.counts.tocsc()) == value_digest(slots["layers/counts"])
+    assert list(sample.obs_names) == slots["axes/obs"].tolist()
+    assert value_digest(sample.spatial) == value_digest(slots["obsm/spatial"])
+    hires = slots["images/hires"]
+    np.testing.assert_array_equal(sample.images["hires"], hires.to_numpy())
+    assert sample.scalefactors["tissue_hires_scalef"] == pytest.approx(hires.attrs["scalef"])
+    assert not {REGION_KEY, INSTANCE_KEY} & set(sample.obs)
+    columns = {name_of(slot) for slot in slots if group_of(slot) == "obs"}
+    assert set(sample.obs) == columns | {"total_counts", "n_genes_by_counts"}

@@ -194,6 +194,12 @@ class Element(Protocol):
     def columns(self, start: int, stop: int) -> csc_matrix:
         """Load columns ``start`` to ``stop`` of a matrix as CSC."""
 
+    def level(self, least: float) -> Value:
+        """Load an image at the coarsest level with ``least`` pixels along its longer side, or else the finest.
+
+        Its ``scalef`` is that of the level.
+        """
+
     def stream(self) -> ColumnStream:
         """Return a matrix as a stream of its columns, to be filtered or changed without being whole in memory."""
 

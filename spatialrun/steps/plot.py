@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from spatialrun.plots.spatial import Panel
 
+PANEL_INCHES = 8.0
+"""No panel is larger where no size is asked for."""
 PREFERRED_IMAGES = ("hires", "lowres")
 
 
@@ -125,7 +128,7 @@ class PlotSpatial(Step):
     """Draw spots on their tissue, coloured by genes or by columns of obs."""
 
     name = "plot.spatial"
-    version = 3
+    version = 4
     Params = PlotSpatialParams
     distributions = ("matplotlib",)
 
@@ -167,7 +170,7 @@ class PlotCohort(CohortStep):
     """
 
     name = "plot.cohort"
-    version = 2
+    version = 3
     Params = PlotCohortParams
     distributions = ("matplotlib",)
 
@@ -236,7 +239,7 @@ class Section:
         about = inputs["about"].read() if "about" in inputs else {}
         factors = about.get("scalefactors", {})
         xy = inputs["spatial"].read()
-        image, scalef = _background(inputs, params.channels)
+        image, scalef = _background(inputs, params)
         scale = params.microns_per_pixel
         if params.scale_bar and scale is None:
             known = ruler(factors, xy)
@@ -304,12 +307,20 @@ def section_reads(params: SectionParams, declared: frozenset[str]) -> list[Read]
     return [*reads, *color_reads(params, declared)]
 
 
-def _background(inputs: Inputs, channels: tuple[str, ...] | str | None) -> tuple[np.ndarray | None, float]:
+def _pixels_of(params: SectionParams) -> float:
+    """How many pixels a figure can show of an image at most, twice over: the view may leave half of it out."""
+    if params.xrange or params.yrange:
+        return math.inf
+    return 2 * params.dpi * max(params.figsize or (PANEL_INCHES,))
+
+
+def _background(inputs: Inputs, params: SectionParams) -> tuple[np.ndarray | None, float]:
     """The channels (c, y, x) of the image, and its pixels per full-resolution pixel."""
+    channels = params.channels
     slot = next((port for port in inputs if port.startswith("images/")), None)
     if slot is None:
         return None, 1.0
-    image = inputs[slot].read()
+    image = inputs[slot].level(_pixels_of(params))
     scalef = float(image.attrs["scalef"])
     if not isinstance(channels, tuple):
         return image.to_numpy(), scalef

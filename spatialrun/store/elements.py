@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialrun.errors import StoreError, Where
+from spatialrun.store import pyramid
 from spatialrun.store.backend import Backend
 from spatialrun.store.digests import StreamDigest, value_digest
 from spatialrun.store.layout import create_array, empty_array, every_chunk, plain_codecs
@@ -225,6 +226,15 @@ class StoredElement:
         matrix.data, matrix.indices, matrix.indptr = data, indices, (indptr - indptr[0]).astype(indices.dtype)
         return matrix
 
+    def level(self, least: float) -> Value:
+        """Load an image at the coarsest level that has ``least`` pixels along its longer side."""
+        if self.ref.kind != "image":
+            return self.read()
+        try:
+            return _read_image(self._node, least)
+        except (KeyError, ValueError, OSError, RuntimeError, TypeError) as error:
+            raise self._corrupt(f"cannot be read: {error}") from error
+
     def stream(self) -> ColumnStream:
         """Return a matrix as a stream of its columns; a CSC object is never read whole."""
         import numpy as np
@@ -324,17 +334,34 @@ def _read_sparse(node: zarr.Group) -> Any:
 def _write_image(group: zarr.Group, name: str, image: Any) -> None:
     channels = [str(c) for c in image.coords["c"].to_numpy()]
     node = group.create_group(name, attributes={"channels": channels, "attributes": dict(image.attrs)})
-    create_array(node, "0", image.to_numpy(), dimension_names=list(map(str, image.dims)))
+    pixels, names = image.to_numpy(), list(map(str, image.dims))
+    levels = [
+        empty_array(
+            node, str(level), shape, pixels.dtype, dimension_names=names, tiling=pyramid.tiling(shape)
+        )
+        for level, size in enumerate(pyramid.sizes(*pixels.shape[1:]))
+        if (shape := (pixels.shape[0], *size))
+    ]
+    for start, stop in pyramid.stripes(pixels.shape[1]):
+        levels[0][:, start:stop] = pixels[:, start:stop]
+    pyramid.fill(levels)
 
 
-def _read_image(node: zarr.Group) -> Any:
+def _read_image(node: zarr.Group, least: float | None = None) -> Any:
+    """The whole image, or a coarser level of at least so many pixels along its longer side."""
     import numpy as np
     import xarray as xr
 
-    array = node["0"]
-    dims = array.metadata.dimension_names
+    # Those that were stored before there were levels have one.
+    there = [node[name] for name in sorted(node.array_keys(), key=int)] if least is not None else [node["0"]]
+    array = there[0] if least is None else there[pyramid.enough([one.shape[1:] for one in there], least)]
+    attributes = dict(node.attrs["attributes"])
+    if "scalef" in attributes and array.shape != there[0].shape:
+        # By the longer side: an odd edge of a level is rounded up.
+        attributes["scalef"] *= max(array.shape[1:]) / max(there[0].shape[1:])
     coords = {"c": node.attrs["channels"]}
-    return xr.DataArray(np.asarray(array[...]), dims=dims, coords=coords, attrs=node.attrs["attributes"])
+    dims = array.metadata.dimension_names
+    return xr.DataArray(np.asarray(array[...]), dims=dims, coords=coords, attrs=attributes)
 
 
 def _writable(value: Value) -> Value:

@@ -61,14 +61,18 @@ def empty_array(
     *,
     attributes: Mapping[str, Any] | None = None,
     dimension_names: Sequence[str] | None = None,
+    tiling: tuple[tuple[int, ...], tuple[int, ...] | None] | None = None,
 ) -> zarr.Array:
-    """Make a numeric array ``group/name`` that is filled piece by piece, best in whole shards."""
+    """Make a numeric array ``group/name`` that is filled piece by piece, best in whole shards.
+
+    ``tiling`` gives chunks and shards where they are not those of all arrays.
+    """
     from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
-    chunks = _chunks(shape)
-    kwargs: dict[str, Any] = {}
-    if math.prod(shape) > math.prod(chunks):
-        kwargs["shards"] = _shards(shape, chunks)
+    chunks, shards = tiling or (_chunks(shape), None)
+    if tiling is None and math.prod(shape) > math.prod(chunks):
+        shards = _shards(shape, chunks)
+    kwargs: dict[str, Any] = {} if shards is None else {"shards": shards}
     return group.create_array(
         name,
         shape=shape,

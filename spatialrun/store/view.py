@@ -142,11 +142,14 @@ def _consolidate(target: ZarrStore) -> None:
 
 
 def _write_image(store: Store, images: zarr.Group, path: str, name: str, ref: ObjectRef) -> None:
-    """Write an OME-NGFF image whose one resolution is a link to the object's array."""
+    """Write an OME-NGFF image whose levels are links to the object's arrays."""
     import zarr
 
     parent, _, last = ref.path.rpartition("/")
-    attrs = zarr.open_group(store.backend.zarr(parent), mode="r", zarr_format=3)[last].attrs
+    node = zarr.open_group(store.backend.zarr(parent), mode="r", zarr_format=3)[last]
+    attrs = node.attrs
+    levels = sorted(node.array_keys(), key=int)
+    width = node["0"].shape[2]
     scale = 1.0 / float(attrs["attributes"]["scalef"])
     axes = [
         {"name": "c", "type": "channel"},
@@ -159,7 +162,15 @@ def _write_image(store: Store, images: zarr.Group, path: str, name: str, ref: Ob
         "input": {"name": "cyx", "axes": axes},
         "output": {"name": "global", "axes": axes},
     }
-    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]}
+    datasets = [
+        {
+            "path": level,
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [1.0, *([width / node[level].shape[2]] * 2)]}
+            ],
+        }
+        for level in levels
+    ]
     images.create_group(
         name,
         attributes={
@@ -169,7 +180,7 @@ def _write_image(store: Store, images: zarr.Group, path: str, name: str, ref: Ob
                     {
                         "name": name,
                         "axes": axes,
-                        "datasets": [level],
+                        "datasets": datasets,
                         "coordinateTransformations": [to_global],
                     }
                 ],
@@ -178,4 +189,5 @@ def _write_image(store: Store, images: zarr.Group, path: str, name: str, ref: Ob
             "spatialdata_attrs": {"version": "0.3"},
         },
     )
-    store.backend.link(f"{ref.path}/0", f"{path}/0")
+    for level in levels:
+        store.backend.link(f"{ref.path}/{level}", f"{path}/{level}")

@@ -44,6 +44,9 @@ class MemoryElement:
     def columns(self, start: int, stop: int) -> Any:
         return self.value[:, start:stop]
 
+    def level(self, least: float) -> Any:
+        return self.value
+
     def stream(self) -> ColumnStream:
         return ColumnStream.of(csc_matrix(self.value))
 

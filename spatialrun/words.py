@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ def listed(counts: Iterable[tuple[int, str]]) -> str:
 def place(path: str | Path) -> str:
     """Return a path as one would type it here: relative where it lies below this folder."""
     here, there = Path.cwd(), Path(path)
+    if os.pardir in there.parts:
+        there = there.resolve()
     return str(there.relative_to(here)) if there.is_relative_to(here) else str(path)
 
 

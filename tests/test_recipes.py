@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from lab import digests
 from sklearn.metrics import adjusted_rand_score
 
 from spatialrun.api import LoadedRecipe, load
+from spatialrun.cli import main
 from spatialrun.errors import RecipeErrors
 from spatialrun.execute.apply import Options
 from spatialrun.experiment import Experiment, open_experiment
@@ -44,19 +46,20 @@ def named(name: str, *overrides: str, profiles: tuple[str, ...] = ()) -> LoadedR
     return load(RECIPES / f"{name}.yaml", overrides, profile=profiles)
 
 
-@pytest.mark.parametrize(
-    ("name", "profiles"),
-    [
-        ("quickstart", ()),
-        ("visium_svg", ()),
-        ("domains_spagcn", ()),
-        ("domains_spagcn", ("histology",)),
-        ("domains_labelled", ()),
-        ("cohort_integration", ()),
-        ("visium_hd", ()),
-    ],
-)
-def test_it_holds_together(small, name, profiles):
+def shipped() -> list[tuple[str, tuple[str, ...]]]:
+    """Every recipe as it is, and with each of its profiles."""
+    found = []
+    for file in sorted(RECIPES.glob("*.yaml")):
+        profiles = yaml.safe_load(file.read_text(encoding="utf-8")).get("profiles", {})
+        found += [(file.stem, ()), *((file.stem, (profile,)) for profile in profiles)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "profiles"), shipped())
+def test_it_holds_together(small, capsys, name, profiles):
+    """As ``spatialrun check`` says, and it can be planned."""
+    options = [word for profile in profiles for word in ("--profile", profile)]
+    assert main(["check", str(RECIPES / f"{name}.yaml"), *options]) == 0, capsys.readouterr().err
     assert named(name, profiles=profiles).plan().tasks
 
 

@@ -1,9 +1,16 @@
-"""Environment variables in paths: ``${NAME}``, ``${NAME:-default}``, and ``$${`` for a plain ``${``."""
+"""Environment variables in paths: ``${NAME}``, ``${NAME:-default}``, and ``$${`` for a plain ``${``.
+
+What a recipe says is relative to its file. What a variable says was typed in a shell, whose completion knows the
+folder that one is in: a relative path that begins with a variable's value is relative to that.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+
+from spatialrun.recipe.paths import is_url
 
 _REFERENCE = re.compile(
     r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<bad>\$\{)"
@@ -36,13 +43,19 @@ def fill_variables(text: str, environ: Mapping[str, str]) -> str:
         name, default = match["name"], match["default"]
         if name is None:
             return "${"
-        if default is not None:
-            return environ.get(name) or default
+        if default is not None and not environ.get(name):
+            return default
         if name not in environ:
             raise VariableError(
                 f"the environment variable {name} is not set",
                 f"set it (export {name}=...) or give a default: ${{{name}:-value}}",
             )
-        return environ[name]
+        return _from_here(environ[name]) if match.start() == 0 else environ[name]
 
     return _REFERENCE.sub(value, text)
+
+
+def _from_here(path: str) -> str:
+    """Make a path that is relative to the folder that one is in absolute."""
+    stays = not path or is_url(path) or path.startswith(("~", "$")) or os.path.isabs(path)  # noqa: PTH117
+    return path if stays else os.path.normpath(os.path.join(os.getcwd(), path))  # noqa: PTH109, PTH118

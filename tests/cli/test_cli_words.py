@@ -61,6 +61,7 @@ def test_clock_and_counts():
 def test_places_and_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert words.place(tmp_path / "a" / "b") == "a/b"
+    assert words.place(tmp_path / "recipes" / ".." / "b") == "b"
     assert words.place(Path("/elsewhere/b")) == "/elsewhere/b"
     assert words.place("s3://bucket/store") == "s3://bucket/store"
     assert words.command("show", "my store") == "spatialrun show 'my store'"

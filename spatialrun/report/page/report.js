@@ -12,6 +12,7 @@ theme.addEventListener("click", () => {
   document.documentElement.dataset.theme = dark() ? "light" : "dark";
   nameTheme();
 });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", nameTheme);
 theme.hidden = false;
 nameTheme();
 

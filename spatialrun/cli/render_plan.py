@@ -19,6 +19,8 @@ from spatialrun.slots import COHORT
 
 NEW, CHANGED, LATER, SAME, GONE = "+~. -"
 """What stands before a line, as in a diff."""
+NARROW = 64
+"""Columns below which a task has a line for its name and one for the rest."""
 SIGN_STYLES = {NEW: "green", CHANGED: "yellow", GONE: "red"}
 STYLES = {"cached": "dim", "run": "green", "pending": "yellow", "unselected": "dim"}
 
@@ -70,7 +72,13 @@ def print_plan(console: Console, plan: Plan, *, each: bool = False) -> None:
     """
     rows = [_row(line, plan) for line in _lines(plan, each=each)]
     rows += _gone(plan)
-    print_columns(console, [_header(), *rows], right=(3,))
+    if console.is_terminal and console.width < NARROW:
+        for task, status, reason, memory in rows:
+            print_line(console, task)
+            said = [text for text in (status, reason, memory) if text]
+            print_line(console, Text("    ") + Text("  ").join(said))
+    else:
+        print_columns(console, [_header(), *rows], right=(3,))
     print_line(console)
     print_line(console, summary(plan))
 

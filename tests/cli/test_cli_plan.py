@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+
+from rich.console import Console
+
+from spatialrun.api import load
+from spatialrun.cli.render_plan import print_plan
 
 LATE_EDIT = ("--set", "steps.read.with.min_counts=7")
 
@@ -39,6 +45,16 @@ def test_late_parameter_is_named_with_both_values(call, applied):
 def test_verbose_gives_each_task_a_line(call, applied):
     plan = call("plan", applied, "-v", *LATE_EDIT)
     assert columns(plan, "log p2")[:3] == ["log p2", "pending", "after read p2"]
+
+
+def test_on_a_narrow_terminal_nothing_stands_in_columns(applied, capsys):
+    plan = load(applied, LATE_EDIT[1:]).plan()
+    print_plan(Console(width=40, force_terminal=True, no_color=True, markup=False), plan)
+    said = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    place = said.index("~ read p1, p2")
+    assert said[place + 1].startswith("    run  min_counts: 0 -> 7 (")
+    assert said[0] == "  section p1, p2"
+    assert said[1].strip() == "cached"
 
 
 def test_signs_are_those_of_a_diff(call, write, applied):

@@ -9,6 +9,8 @@ from spatialrun.errors import DataError
 from spatialrun.methods.neighbors import checked_places
 
 Array = NDArray[np.float64]
+BAND = 512
+"""Rows of spots whose windows are summed at once."""
 
 
 def histology_coordinate(
@@ -78,9 +80,16 @@ def _window_means(image: NDArray[np.generic], centres: Array, half: float) -> Ar
     left, right = np.maximum(column - reach, 0), np.minimum(column + reach + 1, n_columns)
     area = (bottom - top) * (right - left)
     means = np.empty((n_channels, len(centres)))
-    for channel, mean in zip(image, means, strict=True):
-        sums = np.zeros((n_rows + 1, n_columns + 1))
-        np.cumsum(np.cumsum(channel, axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
-        inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-        mean[:] = inside / area
+    # Sums of the windows of some rows at a time: of a large image they would take eight times its memory.
+    for first in range(int(row.min()), int(row.max()) + 1, BAND):
+        mine = np.flatnonzero((row >= first) & (row < first + BAND))
+        if not len(mine):
+            continue
+        above, below = int(top[mine].min()), int(bottom[mine].max())
+        up, down = top[mine] - above, bottom[mine] - above
+        for channel, mean in zip(image, means, strict=True):
+            sums = np.zeros((below - above + 1, n_columns + 1))
+            np.cumsum(np.cumsum(channel[above:below], axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
+            inside = sums[down, right[mine]] - sums[up, right[mine]] - sums[down, left[mine]] + sums[up, left[mine]]
+            mean[mine] = inside / area[mine]
     return means

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spatialrun.errors import DataError
-from spatialrun.methods.spagcn import histology_coordinate
+from spatialrun.methods.spagcn import histology, histology_coordinate
 
 SCALE = 0.1
 PLACES = np.array([[105.0, 35.0], [355.0, 35.0], [105.0, 155.0], [355.0, 155.0], [205.0, 95.0]])
@@ -61,3 +61,10 @@ def test_the_image_of_another_sample():
     assert raised.value.code == "data.image"
     with pytest.raises(DataError):
         histology_coordinate(PLACES, np.zeros((20, 50)), SCALE)
+def test_bands_of_the_image_do_not_show(monkeypatch):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (3, 90, 70)).astype(np.uint8)
+    places = rng.uniform(0, [700, 900], (200, 2))
+    whole = histology_coordinate(places, image, scale=0.1, beta=80)
+    monkeypatch.setattr(histology, "BAND", 7)
+    np.testing.assert_array_equal(histology_coordinate(places, image, scale=0.1, beta=80), whole)

@@ -1,4 +1,4 @@
-"""Inputs below some folders: Space Ranger folders and h5ad files, each with a name for its sample."""
+"""Inputs below some folders: Space Ranger folders, h5ad files and zarr stores, named for their samples."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spatialrun.errors import SpatialrunError, UsageError
 from spatialrun.readers.visium_hd import is_square
+from spatialrun.readers.zarr_store import is_store
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Site
 
@@ -83,6 +84,9 @@ def find(folders: Iterable[Path]) -> tuple[list[Found], list[Passed]]:
 
 def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield what looks like an input, with the step type that may read it, in the order of the names."""
+    if folder.is_dir() and folder.suffix == ".zarr" and is_store(folder):
+        yield folder, "read.zarr"
+        return
     if folder.is_file():
         if folder.suffix == ".h5ad":
             yield folder, "read.h5ad"
@@ -95,9 +99,11 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
         elif "spatial" in folders and any(name in folders or name in files for name in MATRICES):
             yield here, "read.visium"
             folders[:] = []
+        stores = [here / name for name in sorted(folders) if name.endswith(".zarr")]
         deep = len(here.relative_to(folder).parts) >= DEEPEST
         folders[:] = [] if deep else sorted(name for name in folders if _worth_a_look(here / name))
         yield from ((here / name, "read.h5ad") for name in sorted(files) if name.endswith(".h5ad"))
+        yield from ((store, "read.zarr") for store in stores if is_store(store))
 
 
 def _worth_a_look(folder: Path) -> bool:
@@ -132,7 +138,7 @@ def _joined(part: list[str], depth: int) -> str:
 
 def _telling(path: Path) -> list[str]:
     """Return the parts of a path that may name a sample, fit for names."""
-    parts = [*path.parent.parts[1:], path.stem if path.suffix == ".h5ad" else path.name]
+    parts = [*path.parent.parts[1:], path.stem if path.suffix in (".h5ad", ".zarr") else path.name]
     named = [_fit(part) for part in parts if part not in UNTELLING]
     return [name for name in named if name] or ["sample"]
 

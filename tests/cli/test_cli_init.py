@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anndata
 import pytest
 
 from spatialrun.cli.discovery import find, unique_names
@@ -24,6 +25,8 @@ def folders(store, tmp_path) -> Path:
     (broken / "spatial").mkdir(parents=True)
     (broken / "filtered_feature_bc_matrix.h5").touch()
     open_experiment(store)["p1"].write_h5ad(tmp_path / "data" / "p1.h5ad")
+    with anndata.settings.override(zarr_write_format=3):
+        open_experiment(store)["p1"].write_zarr(tmp_path / "data" / "z" / "p2.zarr")
     return tmp_path / "data"
 
 
@@ -40,6 +43,13 @@ def test_the_recipe_passes_check(call, folders, monkeypatch):
     checked = call("check", "recipe.yaml")
     assert checked.out == "ok: 7 steps, 3 samples, 18 tasks\n"
     assert checked.err == ""
+
+
+def test_zarr_stores_are_found(folders):
+    ((zarr,), _) = find([folders / "z"])
+    assert (zarr.name, zarr.uses) == ("p2", "read.zarr")
+    assert "layers/counts" in zarr.slots
+    assert [entry.uses for entry in find([folders / "z" / "p2.zarr"])[0]] == ["read.zarr"]
 
 
 def test_visium_hd_is_one_sample(call, tmp_path, monkeypatch):

@@ -90,6 +90,11 @@ def _window_means(image: NDArray[np.generic], centres: Array, half: float) -> Ar
         for channel, mean in zip(image, means, strict=True):
             sums = np.zeros((below - above + 1, n_columns + 1))
             np.cumsum(np.cumsum(channel[above:below], axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
-            inside = sums[down, right[mine]] - sums[up, right[mine]] - sums[down, left[mine]] + sums[up, left[mine]]
+            inside = (
+                sums[down, right[mine]]
+                - sums[up, right[mine]]
+                - sums[down, left[mine]]
+                + sums[up, left[mine]]
+            )
             mean[mine] = inside / area[mine]
     return means

@@ -61,6 +61,8 @@ def test_the_image_of_another_sample():
     assert raised.value.code == "data.image"
     with pytest.raises(DataError):
         histology_coordinate(PLACES, np.zeros((20, 50)), SCALE)
+
+
 def test_bands_of_the_image_do_not_show(monkeypatch):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (3, 90, 70)).astype(np.uint8)

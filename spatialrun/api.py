@@ -9,6 +9,7 @@ from pathlib import Path
 from spatialrun.errors import RecipeErrors, StoreError
 from spatialrun.execute.apply import Options, Outcome
 from spatialrun.execute.apply import apply as apply_graph
+from spatialrun.execute.budget import check_budget
 from spatialrun.execute.events import Event, Listener, ignore
 from spatialrun.execute.faults import store_faults
 from spatialrun.plan.choice import Choice, Names, Samples, choose, everything
@@ -81,17 +82,26 @@ class LoadedRecipe:
         choice = choose(self.graph, until=until, only=only, samples=samples, force=force)
         return LoadedRecipe(self.recipe, self.graph, choice)
 
-    def plan(self) -> Plan:
+    def plan(self, memory: int | None = None) -> Plan:
         """Say what :meth:`apply` would do, and why; computes and changes nothing.
+
+        Parameters
+        ----------
+        memory
+            Bytes that the run may use, where the plan is to be refused if they are too few.
 
         Raises
         ------
         UsageError
-            ``select.not-cached`` where steps are chosen alone, and what they need is not there.
+            ``select.not-cached`` where steps are chosen alone, and what they need is not there;
+            ``memory.too-small`` with what is needed, and by which step.
         StoreError
             Where the store cannot be read.
         """
-        return make_plan(self.graph, self.store(), self.choice)
+        plan = make_plan(self.graph, self.store(), self.choice)
+        if memory is not None:
+            check_budget(plan, memory)
+        return plan
 
     def apply(self, options: Options | None = None, listener: Listener = ignore) -> Outcome:
         """Compute what is not cached, and write a report of the run.

@@ -81,6 +81,7 @@ CODES: dict[str, str] = {
     # select: the part of a recipe that is to be brought up to date
     "select.nothing": "a selection that chooses no task",
     "select.not-cached": "a selection that leaves out what it needs, and that is not cached",
+    "memory.too-small": "a run is given less memory than one of its tasks needs",
     # usage: the command line and the Python API
     "usage": "a command or function called with something it does not take",
 }

@@ -22,7 +22,9 @@ Jobs = Annotated[
 Memory = Annotated[
     str | None,
     typer.Option(
-        "--memory", metavar="SIZE", help="What the run may use (6GB); 70% of what is free by default."
+        "--memory",
+        metavar="SIZE",
+        help="What the run may use, all of its processes together (6GB); 70% of what is free by default.",
     ),
 ]
 Scheduler = Annotated[
@@ -105,6 +107,8 @@ def apply(
     loaded = load(recipe, set or (), profile or ()).select(
         until=until or (), only=only or (), samples=samples or (), force=force or ()
     )
+    if budget is not None and not options.scheduler:
+        loaded.plan(budget)
     reporter = _reporter(loaded, options.memory, quiet=quiet, verbose=bool(verbose), json=json)
     tally = Tally(reporter)
     try:

@@ -18,6 +18,10 @@ class Notation(StrEnum):
 
 
 Graph = Annotated[Notation | None, typer.Option("--graph", help="Print the steps as a diagram instead.")]
+Memory = Annotated[
+    str | None,
+    typer.Option("--memory", metavar="SIZE", help="What the run may use: an error if that is too little."),
+]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Give every task a line, also those that are alike.")
 ]
@@ -32,6 +36,7 @@ def plan(
     samples: Samples = None,
     force: Force = None,
     graph: Graph = None,
+    memory: Memory = None,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
@@ -39,6 +44,7 @@ def plan(
 
     [dim]spatialrun plan recipe.yaml --set steps.svg.with.n_svg=800[/dim]
     """
+    from spatialrun import amounts
     from spatialrun.api import load
     from spatialrun.cli import render_plan
     from spatialrun.cli.console import out
@@ -46,7 +52,7 @@ def plan(
     loaded = load(recipe, set or (), profile or ()).select(
         until=until or (), only=only or (), samples=samples or (), force=force or ()
     )
-    planned = loaded.plan()
+    planned = loaded.plan(amounts.parse(memory) if memory else None)
     if graph is not None:
         from spatialrun.plan import diagram
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import sleep
 from typing import Any
 
 from spatialrun.errors import SpatialrunError, StoreError, TaskError
 from spatialrun.execute.assignment import spec_of, timeout_of
+from spatialrun.execute.budget import PROCESS
 from spatialrun.execute.devices import Devices
 from spatialrun.execute.events import Event, Listener, ignore, one_at_a_time
 from spatialrun.execute.executors import Executors
@@ -33,6 +34,7 @@ from spatialrun.plan.graph import Graph
 from spatialrun.plan.plan import Shapes, make_plan
 from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
+from spatialrun.steps.contract import StreamingStep
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.intents import Intent
 from spatialrun.store.runs import Run
@@ -97,10 +99,11 @@ def _name(created: datetime) -> str:
 
 @dataclass(frozen=True)
 class _Running:
-    """A task that was begun: as it was ready, and with how many threads."""
+    """A task that was begun: as it was ready, with how many threads, and with how much memory."""
 
     ready: Ready
     threads: int
+    memory: int
 
 
 class _Application:
@@ -130,7 +133,7 @@ class _Application:
         self.tries = Tries(self.options)
         self.running: dict[Future[TaskResult], _Running] = {}
         self.executors = Executors(graph, store, options, self.listener)
-        self.queue = Queue(self.executors.memory, self.executors.workers)
+        self.queue = Queue(self.executors.memory, self.executors.workers, process=PROCESS)
         self.mending = Mending(store)
         self.sharing = Sharing(store, reliance.run, self._tell_of_another)
         self.begun: set[TaskId] = set()
@@ -230,21 +233,26 @@ class _Application:
     def _start_what_fits(self) -> None:
         """Begin all that may begin now; one that runs in this process is over when this returns."""
         while not self.halted:
-            running = [each.ready for each in self.running.values()]
-            width = self.executors.width
-            found = self.queue.take(running, width=width, idle=self.executors.idle)
+            running = [replace(each.ready, memory=each.memory) for each in self.running.values()]
+            width, idle = self.executors.width, self.executors.idle
+            found = self.queue.take(running, width=width, idle=idle)
             if found is None:
                 return
             ready, place = found
+            spare = self.queue.spare(running, idle=idle, place=place) - ready.memory
+            if spare < 0 and not running:
+                self.executors.release()
             executor = self.executors.at(place)
             if not self.sharing.take(ready) or self._made_meanwhile(ready):
                 continue
             free = self.options.jobs - sum(each.threads for each in self.running.values())
-            threads = max(1, free // self.queue.together(running, width=width))
+            together = self.queue.together(running, width=width)
+            threads = max(1, free // together)
+            memory = ready.memory + min(self._of_use(ready, threads), max(0, spare) // together)
             self._tell("task-started", ready.task.id, uses=ready.task.entry.uses, memory=ready.memory)
             self._remark(ready)
-            future = executor.submit(self._spec(ready, threads))
-            self.running[future] = _Running(ready, threads)
+            future = executor.submit(self._spec(ready, threads, memory))
+            self.running[future] = _Running(ready, threads, memory)
             if future.done():
                 return
 
@@ -268,7 +276,14 @@ class _Application:
             self._take_cached(task, decision)
         return True
 
-    def _spec(self, ready: Ready, threads: int) -> TaskSpec:
+    def _of_use(self, ready: Ready, threads: int) -> int:
+        """Return the bytes that a task can use beyond what it needs: those of more blocks at a time."""
+        step, shape = ready.task.step, self.shapes.of_task(ready.task)
+        if shape is None or not isinstance(step, StreamingStep):
+            return 0
+        return threads * step.block_memory(shape, ready.task.entry.params)
+
+    def _spec(self, ready: Ready, threads: int, memory: int) -> TaskSpec:
         return spec_of(
             ready,
             self.known,
@@ -276,6 +291,7 @@ class _Application:
             store=self.store.url,
             run=self.reliance.run,
             threads=threads,
+            memory=memory,
             options=self.options,
         )
 

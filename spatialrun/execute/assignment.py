@@ -21,6 +21,7 @@ def spec_of(
     store: str,
     run: str,
     threads: int,
+    memory: int,
     options: Options,
 ) -> TaskSpec:
     """Write down a task that has its turn.
@@ -36,7 +37,9 @@ def spec_of(
     store, run
         The store's URL, and the run that the task is done for.
     threads
-        Of the cores of ``options`` those that it may use; its share of the memory is the same part.
+        Of the cores of ``options`` those that it may use.
+    memory
+        The bytes that it may use beside what its process takes.
     options
         Of the run.
     """
@@ -63,7 +66,7 @@ def spec_of(
         destination=str(task.destination) if task.destination else None,
         shape=(shape.n_obs, shape.n_vars, shape.nnz) if shape else None,
         threads=threads,
-        memory=options.memory * threads // options.jobs,
+        memory=memory,
         run=run,
         timeout_s=timeout_of(task, options),
         device=ready.devices[0] if ready.devices else decision.identity["numerics"]["device"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from spatialrun.execute.budget import PROCESS
 from spatialrun.execute.events import Listener
 from spatialrun.execute.faults import store_faults
 from spatialrun.execute.isolated import IsolatedExecutor
@@ -44,8 +45,8 @@ class Executors:
 
     @property
     def memory(self) -> int | None:
-        """Bytes that they may use together; the workers of a cluster look after their own."""
-        return None if self._options.scheduler else self._options.memory
+        """Bytes that tasks may use beside this process; the workers of a cluster look after their own."""
+        return None if self._options.scheduler else self._options.memory - PROCESS
 
     @property
     def idle(self) -> int:
@@ -72,6 +73,11 @@ class Executors:
         if self._workers is None:
             self._workers = self._cluster() if self._options.scheduler else self._pool()
         return self._workers
+
+    def release(self) -> None:
+        """End workers that wait for a task: a task needs their memory."""
+        if isinstance(self._workers, PoolExecutor):
+            self._workers.release()
 
     def stop(self) -> None:
         """Ask tasks that run in blocks to begin no more of them."""

@@ -94,6 +94,11 @@ class PoolExecutor:
         """Give a task to an idle worker, else to a new one; if that dies, the result says so."""
         return self._threads.submit(self._run, spec)
 
+    def release(self) -> None:
+        """End the processes that wait for a task."""
+        while self._idle:
+            self._idle.pop().close()
+
     def stop(self) -> None:
         """Ask the workers to begin no more blocks."""
         self._stopping = True

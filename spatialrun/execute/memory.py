@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
 from contextlib import suppress
@@ -42,13 +43,28 @@ def held() -> int:
     return total
 
 
+def release() -> None:
+    """Give back to the system what was freed: the C library keeps much of it (Linux); else do nothing."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 class Peak:
-    """The highest resident memory of this process since :meth:`start`."""
+    """The highest resident memory of this process since :meth:`start`.
+
+    Attributes
+    ----------
+    begun
+        What it was at the start: what interpreter and libraries take, and what earlier tasks have left.
+    """
+
+    begun = 0
 
     def start(self) -> None:
         """Begin anew, where the system can (Linux); else peaks are those of the whole process."""
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
+        self.begun = self.read()
 
     def read(self) -> int:
         """Return the peak in bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -58,13 +59,17 @@ class Queue:
     ----------
     memory
         Bytes that they may use together; ``None`` where they look after it themselves (on a cluster).
+    process
+        Bytes of these that a worker takes before its task does, or while it waits for one.
     workers
         Whether there are workers to choose: ``never`` (no other process sees the store), ``always`` (those of a
         cluster), or where they pay.
     """
 
-    def __init__(self, memory: int | None, workers: Literal["never", "always", "where they pay"]) -> None:
-        self._memory = memory
+    def __init__(
+        self, memory: int | None, workers: Literal["never", "always", "where they pay"], *, process: int = 0
+    ) -> None:
+        self._memory, self._process = memory, process
         self._workers = workers
         self._large: list[Ready] = []
         self._small: list[Ready] = []
@@ -103,11 +108,17 @@ class Queue:
             return ready, "worker" if ready.isolated else "here"
         for waiting in (self._large, self._small):
             for number, ready in enumerate(waiting):
-                if self._fits(ready, running) and (taken := _on_free_device(ready, running)):
-                    place = self._place(ready, width=width, idle=idle)
+                place = self._place(ready, width=width, idle=idle)
+                fits = ready.memory <= self._left(running, idle, place)
+                if (fits or not running) and (taken := _on_free_device(ready, running)):
                     del waiting[number]
-                    return taken, place
+                    tight = not fits and place == "worker" and self._workers == "where they pay"
+                    return taken, "here" if tight and not ready.isolated else place
         return None
+
+    def spare(self, running: Collection[Ready], *, idle: int, place: Place) -> int:
+        """Return the bytes that a task which was just taken may use beyond what it was taken to need."""
+        return 0 if self._memory is None else max(0, int(self._left(running, idle, place)))
 
     def together(self, running: Collection[Ready], *, width: int) -> int:
         """Return how many large tasks will share what cores are free, with the one that was just taken."""
@@ -117,9 +128,12 @@ class Queue:
         few = len(self._large) <= 1 and len(self._small) <= PATIENCE
         return len(self) > 0 and few and not any(ready.devices for ready in self._large)
 
-    def _fits(self, ready: Ready, running: Collection[Ready]) -> bool:
-        used = sum(other.memory for other in running)
-        return not running or self._memory is None or used + ready.memory <= self._memory
+    def _left(self, running: Collection[Ready], idle: int, place: Place) -> float:
+        """Return the bytes that are left for one more task in a place; those beside it are in workers."""
+        if self._memory is None:
+            return math.inf
+        workers = len(running) + idle + (place == "alone" or (place == "worker" and not idle))
+        return self._memory - sum(other.memory for other in running) - workers * self._process
 
     def _place(self, ready: Ready, *, width: int, idle: int) -> Place:
         if self._workers == "never":

@@ -14,7 +14,7 @@ from spatialrun.execute.causes import cause
 from spatialrun.execute.checkpoint import StoredCheckpoint
 from spatialrun.execute.context import StoredInputs, TaskContext
 from spatialrun.execute.events import Listener
-from spatialrun.execute.memory import Peak
+from spatialrun.execute.memory import Peak, release
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
 from spatialrun.execute.streaming import Stopped, stream
 from spatialrun.steps import catalogue
@@ -64,6 +64,7 @@ def perform(
         return {
             "started": started,
             "wall_s": round(time.perf_counter() - clock, 3),
+            "start_rss": peak.begun,
             "peak_rss": peak.read(),
             "log": context.lines,
             **({"measured": context.measured} if context.measured else {}),
@@ -81,6 +82,7 @@ def perform(
         return TaskResult(facts=facts(), error=error_to_json(error))
     finally:
         context.clean()
+        release()
     return TaskResult(outputs, facts())
 
 
@@ -184,10 +186,11 @@ class Runner:
         step = self.step
         assert isinstance(step, StreamingStep)
         shape = Shape(*self.spec.shape) if self.spec.shape else None
-        # One more than threads: while a block is read or saved, no core is idle.
+        # One more than threads: while a block is read or saved, no core is idle. The estimate has room for one.
         in_flight = self.spec.threads + 1 if self.spec.threads > 1 else 1
         if shape is not None:
-            in_flight = min(in_flight, self.spec.memory // max(step.block_memory(shape, self.params), 1))
+            room = self.spec.memory - step.memory(shape, self.params)
+            in_flight = min(in_flight, 1 + room // max(step.block_memory(shape, self.params), 1))
         return stream(
             step,
             setup,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from spatialrun.errors import PluginError
@@ -38,8 +39,12 @@ def listed(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value[:12]}" for name, value in versions.items())
 
 
+@cache
 def minor(distribution: str) -> str:
-    """Return major.minor of a distribution; ``absent`` where it is not installed."""
+    """Return major.minor of a distribution; ``absent`` where it is not installed.
+
+    Looked up once in a process, which has imported what it has: a look takes 10 ms, and every block asks.
+    """
     try:
         return _two(version(distribution))
     except PackageNotFoundError:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from spatialrun.methods.partition import Labels
 
-LIBRARIES = 150_000_000
+LIBRARIES = 60_000_000
 """Memory of scanpy and scikit-learn once they are imported."""
-DENSE_BLOCKS = 100_000_000
+DENSE_BLOCKS = 60_000_000
 """Blocks of spots that principal components are computed in, and their products."""
 
 
@@ -75,7 +75,7 @@ class MultispatiParams(Parameters):
     def memory(self, shape: Shape) -> int:
         """Counts and the chosen genes' z-scores (8 bytes a nonzero, a few times), and the components."""
         components = 8 * shape.n_obs * (4 * self.n_pcs + 3 * self.n_components + 4 * self.n_clusters)
-        return LIBRARIES + DENSE_BLOCKS + 40 * shape.nnz + 200 * shape.n_vars + components
+        return LIBRARIES + DENSE_BLOCKS + 20 * shape.nnz + 200 * shape.n_vars + components
 
 
 class DomainsMultispatiParams(MultispatiParams):

@@ -56,10 +56,9 @@ class EmbedPca(Step):
         return [*reads, Read("mask", f"var/{params.mask_var}")]
 
     def memory(self, shape: Shape, params: EmbedPcaParams) -> int:
-        """The layer (8 bytes a nonzero) and its masked part, Lanczos' vectors, scores in both precisions."""
+        """The layer (8 bytes a nonzero), Lanczos' vectors, and the scores."""
         vectors = 16 * (2 * params.n_comps + 20) * shape.n_vars
-        layer = (10 if params.mask_var is None else 14) * shape.nnz
-        return 100_000_000 + layer + vectors + 24 * params.n_comps * shape.n_obs
+        return 20_000_000 + 9 * shape.nnz + vectors + 8 * params.n_comps * shape.n_obs
 
     def run(self, inputs: Inputs, params: EmbedPcaParams, context: Context) -> Outputs:
         import numpy as np

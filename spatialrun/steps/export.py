@@ -122,7 +122,7 @@ class ExportH5ad(Export):
 
     def memory(self, shape: Shape, params: ExportH5adParams) -> int:
         """Three layers (12 bytes a count each), a hundred columns of each axis, two images as floats."""
-        return 36 * shape.nnz + 800 * (shape.n_obs + shape.n_vars) + 200_000_000
+        return 36 * shape.nnz + 800 * (shape.n_obs + shape.n_vars) + 100_000_000
 
     def run(self, inputs: Inputs, params: ExportH5adParams, context: Context) -> Outputs:
         import anndata

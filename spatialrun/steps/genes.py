@@ -49,7 +49,7 @@ class GenesVariable(StagedStep):
 
     def memory(self, shape: Shape, params: GenesVariableParams) -> int:
         """Counts and two float64 copies of them, by gene and by spot."""
-        return 40 * shape.nnz + 200 * shape.n_vars
+        return 46 * shape.nnz + 200 * shape.n_vars
 
     def setup(self, inputs: Inputs, params: GenesVariableParams, context: Context) -> Outputs:
         from spatialrun.methods.variable import vst

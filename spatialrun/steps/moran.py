@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 COLUMNS = ("I", "z", "pval", "padj", "rank", "svg", "tested")
-COMPILED = 120_000_000
+COMPILED = 60_000_000
 """Memory of the compiler and what it made."""
 
 
@@ -63,14 +63,14 @@ class SvgMoran(StreamingStep):
     WRITES = {name: f"var/{{key_added}}.{name}" for name in COLUMNS}
 
     def memory(self, shape: Shape, params: SvgMoranParams) -> int:
-        """Pairs of neighbours in the making, one block, and every gene's results."""
+        """Pairs of neighbours in the making, or one block; every gene's results."""
         pairs = 250 * shape.n_obs + 80 * params.n_neighbors * shape.n_obs
-        return COMPILED + pairs + self.block_memory(shape, params) + 200 * shape.n_vars
+        return COMPILED + max(pairs, self.block_memory(shape, params)) + 200 * shape.n_vars
 
     def block_memory(self, shape: Shape, params: SvgMoranParams) -> int:
-        """A block's share of the values, four times over as abundant genes come together."""
-        share = min(1.0, 4 * genes_per_block(shape.n_obs) / max(1, shape.n_vars))
-        return 20_000_000 + int(36 * share * shape.nnz) + 8 * shape.n_obs
+        """A block's share of the values, and half as much as abundant genes come together."""
+        share = min(1.0, 1.5 * genes_per_block(shape.n_obs) / max(1, shape.n_vars))
+        return 20_000_000 + int(36 * share * shape.nnz) + 80 * shape.n_obs
 
     def setup(self, inputs: Inputs, params: SvgMoranParams, context: Context) -> Outputs:
         from spatialrun.methods import moran

@@ -24,7 +24,7 @@ class NormalizeLog(Step):
 
     def memory(self, shape: Shape, params: NormalizeLogParams) -> int:
         """Counts (8 bytes a nonzero), their scaled values twice in float64, and the two float32 results."""
-        return 32 * shape.nnz + 64 * shape.n_obs
+        return 28 * shape.nnz + 64 * shape.n_obs
 
     def run(self, inputs: Inputs, params: NormalizeLogParams, context: Context) -> Outputs:
         from spatialrun.methods.normalize import log1p, to_depth

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spatialrun.steps.contract import Context, Inputs, Outputs, Parameters, Step, parameter
+from spatialrun.steps.contract import Context, Inputs, Outputs, Parameters, Shape, Step, parameter
 from spatialrun.steps.regex import Regex
 
 
@@ -33,6 +33,10 @@ class QcMetrics(Step):
         "total_counts": "var/total_counts",
         "pct_dropout_by_counts": "var/pct_dropout_by_counts",
     }
+
+    def memory(self, shape: Shape, params: QcMetricsParams) -> int:
+        """Counts, twice on the way to the sums."""
+        return 20 * shape.nnz + 64 * (shape.n_obs + shape.n_vars)
 
     def run(self, inputs: Inputs, params: QcMetricsParams, context: Context) -> Outputs:
         import numpy as np

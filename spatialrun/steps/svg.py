@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from spatialrun.methods.spatialde import Kernel
 
 COLUMNS = ("pval", "log10p", "padj", "rank", "svg", "lengthscale", "kernel", "tested", "m", "alpha")
-KERNELS_COMPILED = 150_000_000
+KERNELS_COMPILED = 180_000_000
 """Memory of the compiler and what it made."""
 TOGETHER = 2_000_000
 """Counts that are added up at once."""
 LARGEST_DENSE = 5_000
 """Spots up to which the method holds kernel matrices whole."""
-BYTES_A_SPOT = 4_000
+BYTES_A_SPOT = 2_200
 """Of the set-up of larger samples."""
 
 
@@ -101,20 +101,21 @@ class SvgSpatialde(StreamingStep):
         return [*reads, Read("sizefactors", f"obs/{params.sizefactors}")]
 
     def memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
-        """Kernels in the making, the features of all, one block, and every gene's results.
+        """Kernels in the making, or the features of all and one block; every gene's results.
 
         Up to 5,000 spots two kernels of spots by spots are made at once, beyond that a few columns and grids.
         """
         if shape.n_obs <= LARGEST_DENSE:
             making = 2 * 3 * 8 * shape.n_obs**2
-            features = 8 * shape.n_obs * min(shape.n_obs, 3000)
+            features = 8 * shape.n_obs * min(shape.n_obs, 1000)
         else:
             making, features = BYTES_A_SPOT * shape.n_obs, 512 * shape.n_obs
-        return KERNELS_COMPILED + making + features + self.block_memory(shape, params) + 1200 * shape.n_vars
+        most = max(making, features + self.block_memory(shape, params))
+        return KERNELS_COMPILED + most + 1200 * shape.n_vars
 
     def block_memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
-        """A block's share of the counts, four times over as abundant genes come together, and its results."""
-        share = min(1.0, 4 * genes_per_block(shape.n_obs) / max(1, shape.n_vars))
+        """A block's share of the counts, and half as much as abundant genes come together, and its results."""
+        share = min(1.0, 1.5 * genes_per_block(shape.n_obs) / max(1, shape.n_vars))
         return 50_000_000 + int(60 * share * shape.nnz) + 4000 * genes_per_block(shape.n_obs)
 
     def setup(self, inputs: Inputs, params: SvgSpatialdeParams, context: Context) -> Outputs:

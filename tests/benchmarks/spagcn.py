@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--spots", type=int, nargs="+", default=SPOTS)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
     parser.add_argument("--folder", type=Path, help="where sections are kept for the next time")
     parser.add_argument("--prepare", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -141,7 +142,8 @@ def main() -> None:
 
 def print_table(folder: Path, arguments: argparse.Namespace) -> None:
     """Run every measurement in a process of its own; the table grows line by line."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    if not arguments.json:
+        print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     shared = ["--folder", str(folder)]
     for n_spots in dict.fromkeys((SPOTS[0], *arguments.spots)):
         if not (section_of(folder, n_spots) / "refs.json").exists():
@@ -151,8 +153,12 @@ def print_table(folder: Path, arguments: argparse.Namespace) -> None:
         for method in arguments.methods:
             command = [*shared, "--measure", method, "--spots", str(n_spots)]
             rows.append(json.loads(python([*command, "--repeats", str(arguments.repeats)])))
+            if arguments.json:
+                continue
             line = pd.DataFrame(rows).to_string(index=False, float_format="{:.3f}".format).splitlines()
             print("\n".join(line if len(rows) == 1 else line[-1:]), flush=True)
+    if arguments.json:
+        print(json.dumps(rows))
 
 
 def section_of(folder: Path, n_spots: int) -> Path:

@@ -1,4 +1,4 @@
-"""Benchmark of `svg.spatialde`: 35,554 genes x 1,470 simulated spots, 10 kernels, float64; and larger samples.
+"""Benchmark of `svg.spatialde` and `svg.moran`: 35,554 genes x 1,470 simulated spots, 10 kernels; larger samples.
 
     python tests/benchmarks/svg.py            # the whole table, a few minutes
     python tests/benchmarks/svg.py --quick    # one repeat, fewer genes checked
@@ -6,8 +6,10 @@
 
 The timer runs from the stored CSC matrix to the finished table, the JIT warm. Accuracy is measured against the
 dense formulas on genes over the deciles of abundance. The whole process of `apply` with the counts cached stands
-beside it. On a larger sample, a lattice of bins, the cold run is on a few spots, and processor seconds stand
-beside the clock's; Q is checked up to 20,000 spots, the kernels on a million pairs of spots at every size.
+beside it, and Moran's I of the same counts. With `--squidpy PYTHON`, the interpreter of an environment that has
+squidpy, its Moran's I of the first genes stands beside ours. On a larger sample, a lattice of bins, the cold run
+is on a few spots, and processor seconds stand beside the clock's; Q is checked up to 20,000 spots, the kernels on a
+million pairs of spots at every size.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
 from spatialrun.execute.streaming import stream
+from spatialrun.methods import moran
 from spatialrun.methods.simulate import BENCHMARK_1470, simulate_visium
 from spatialrun.methods.spatialde import default_kernels, levels, score_block
 from spatialrun.methods.spatialde import setup as setup_of_method
@@ -38,6 +41,7 @@ from spatialrun.methods.spatialde.grid import Spots
 from spatialrun.methods.spatialde.large import ordered_spots
 from spatialrun.readers import simulated
 from spatialrun.steps import catalogue
+from spatialrun.steps.contract import StreamingStep
 from spatialrun.store.elements import ObjectRef, describe
 from spatialrun.store.store import Store, create_store
 
@@ -57,6 +61,23 @@ steps:
 SIZES = {"20k": (20_000, 2_000, 0.04), "100k": (100_000, 18_000, 0.027), "500k": (500_000, 18_000, 0.0175)}
 DEPTH_SPREAD, ABUNDANCE_SPREAD, SEED = 0.6, 1.6, 7
 PAIRS = 1_000_000
+SQUIDPYS_GENES = 1_000
+SQUIDPY = """
+import sys, time
+import anndata, numpy as np, squidpy
+from scipy.sparse import csc_matrix
+held = np.load(sys.argv[1])
+X = csc_matrix((held["data"], held["indices"], held["indptr"]), shape=tuple(held["shape"])).tocsr()
+def test(genes):
+    data = anndata.AnnData(X[:, :genes], obsm={"spatial": held["spatial"]})
+    begun = time.perf_counter()
+    squidpy.gr.spatial_neighbors(data, coord_type="grid", n_neighs=4 if len(sys.argv) > 3 else 6)
+    squidpy.gr.spatial_autocorr(data, mode="moran", genes=list(data.var_names), n_perms=None, n_jobs=1)
+    return time.perf_counter() - begun, data.uns["moranI"].loc[data.var_names, "I"].to_numpy()
+test(5)
+seconds, I = test(X.shape[1])
+np.savez(sys.argv[2], seconds=seconds, I=I, version=squidpy.__version__)
+"""
 BAND = 1024  # rows of a kernel matrix that are written out at once
 
 
@@ -111,6 +132,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--size", choices=list(SIZES))
+    parser.add_argument("--squidpy", metavar="PYTHON", help="an interpreter that has squidpy")
     parser.add_argument("--measure", metavar="FOLDER", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -123,6 +145,8 @@ def main() -> None:
         command = [sys.executable, __file__, "--measure", name, *(["--quick"] if arguments.quick else [])]
         command += ["--size", arguments.size] if arguments.size else []
         rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        if arguments.squidpy:
+            rows |= squidpys(folder, arguments.squidpy)
         if arguments.size:
             rows |= kernel_errors(folder)
         if arguments.size in (None, "20k"):
@@ -141,6 +165,7 @@ def prepare(folder: Path, size: str | None) -> None:
         counts, places, genes = section.counts, section.spatial, section.gene_names
     else:
         counts, places = bins(*SIZES[size])
+        (folder / "square").touch()
         genes = [f"gene{g}" for g in range(counts.shape[1])]
     store = create_store(folder / "bench")
     attempt = store.attempt()
@@ -149,6 +174,7 @@ def prepare(folder: Path, size: str | None) -> None:
         "spatial": attempt.write("spatial", places),
         "genes": attempt.write("genes", np.asarray(genes, dtype=object)),
     }
+    refs["values"] = refs["counts"]
     (folder / "refs.json").write_text(json.dumps({name: ref.to_json() for name, ref in refs.items()}))
 
 
@@ -191,13 +217,14 @@ def inputs_of(folder: Path) -> tuple[Store, HeldInputs]:
     return store, HeldInputs({name: store.element(ObjectRef.from_json(ref)) for name, ref in refs.items()})
 
 
-def test_all(folder: Path) -> dict[str, Any]:
-    """Run the step's stages one after another, as the engine does; return seconds and results by stage.
+def staged(folder: Path, uses: str = "svg.spatialde", **params: Any) -> dict[str, Any]:
+    """Run a step's stages one after another, as the engine does; return seconds and results by stage.
 
     ``processor`` has the seconds of all threads, which other processes of the machine disturb less.
     """
-    step = catalogue.get("svg.spatialde")
-    params = step.Params()
+    step = catalogue.get(uses)
+    assert isinstance(step, StreamingStep)
+    params = step.Params(**params)
     store, inputs = inputs_of(folder)
     context, partial = Silent(), store.partial("benchmark")
     partial.discard()
@@ -235,8 +262,8 @@ def measure(folder: Path, repeats: int, *, large: bool) -> dict[str, float]:
     if large:
         warm_up()
     else:
-        before["cold_s"] = sum(test_all(folder)["seconds"].values())
-    runs = [test_all(folder) for _ in range(repeats)]
+        before["cold_s"] = sum(staged(folder)["seconds"].values())
+    runs = [staged(folder) for _ in range(repeats)]
     total = statistics.median(sum(run["seconds"].values()) for run in runs)
     used = statistics.median(sum(run["processor"].values()) for run in runs)
     stages = {
@@ -245,7 +272,52 @@ def measure(folder: Path, repeats: int, *, large: bool) -> dict[str, float]:
         for name in runs[0]["seconds"]
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return {"warm_s": total, "processor_s": used, **stages, **before, "peak_gb": peak}
+    shape = inputs_of(folder)[1]["counts"].meta
+    facts = {"spots": shape["shape"][0], "genes": shape["shape"][1], "nonzero": shape["nnz"]}
+    return {
+        **facts,
+        "warm_s": total,
+        "processor_s": used,
+        **stages,
+        **before,
+        "peak_gb": peak,
+        **morans(folder, repeats),
+    }
+
+
+def morans(folder: Path, repeats: int) -> dict[str, float]:
+    """Time Moran's I of the same counts, warm."""
+    staged(folder, "svg.moran", layer="counts")
+    runs = [staged(folder, "svg.moran", layer="counts") for _ in range(repeats)]
+    return {
+        f"moran_{unit}": statistics.median(sum(run[key].values()) for run in runs)
+        for key, unit in (("seconds", "s"), ("processor", "processor_s"))
+    }
+
+
+def squidpys(folder: Path, python: str) -> dict[str, Any]:
+    """Time squidpy's Moran's I of the first genes, warm, in an interpreter that has it; compare with ours."""
+    _, inputs = inputs_of(folder)
+    counts = inputs["counts"].columns(0, SQUIDPYS_GENES).astype(np.float64)
+    sample, found = folder / "sample.npz", folder / "squidpy.npz"
+    parts = {"data": counts.data, "indices": counts.indices, "indptr": counts.indptr}
+    np.savez(sample, **parts, shape=counts.shape, spatial=inputs["spatial"].read())
+    square = ["square"] if (folder / "square").exists() else []
+    command = [python, "-W", "ignore", "-c", SQUIDPY, str(sample), str(found), *square]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    theirs = np.load(found)
+    begun = time.perf_counter()
+    weights = moran.neighbor_weights(inputs["spatial"].read())
+    ours = moran.moments(weights, counts.indptr, counts.indices, counts.data)["I"]
+    seconds = time.perf_counter() - begun
+    both = np.isfinite(ours) & np.isfinite(theirs["I"])
+    return {
+        "squidpy": str(theirs["version"]),
+        "squidpy_genes": counts.shape[1],
+        "squidpy_s": float(theirs["seconds"]),
+        "moran_same_genes_s": seconds,
+        "squidpy_difference": float(np.abs(ours - theirs["I"])[both].max()),
+    }
 
 
 def warm_up() -> None:
@@ -260,7 +332,7 @@ def accuracy(folder: Path, count: int) -> dict[str, Any]:
     """Compare Q, e and I with the dense formulas on genes over the deciles of abundance."""
     _, inputs = inputs_of(folder)
     counts, places = inputs["counts"].read(), inputs["spatial"].read()
-    result = test_all(folder)
+    result = staged(folder)
     blocks, setup = result["blocks"], result["setup"]
     tested = np.flatnonzero(blocks["tested"])
     by_abundance = tested[np.argsort(blocks["total"][tested], kind="stable")]
@@ -271,14 +343,17 @@ def accuracy(folder: Path, count: int) -> dict[str, Any]:
     W = mu / (1 + alpha * mu)
     v = (counts[:, genes].toarray().astype(float) - mu) / (1 + alpha * mu)
     worst = dict.fromkeys("QeI", 0.0)
+    seconds = 0.0
     for number, (kind, length) in enumerate(kernels):
+        begun = time.perf_counter()
         Q, e, I = dense_scores(str(kind), float(length), places, v, W)
+        seconds += time.perf_counter() - begun
         for name, exact, scale in (("Q", Q, e), ("e", e, e), ("I", I, I)):
             error = np.abs(blocks[name][genes, number] - exact) / np.abs(scale)
             worst[name] = max(worst[name], float(error.max()))
-    facts = {"genes": counts.shape[1], "spots": counts.shape[0], "nonzero": int(counts.nnz)}
     rare = float(np.mean(np.asarray(counts.sum(axis=0)).ravel() < 10))
-    return {**facts, "under_10_counts": rare, **{f"error_{name}": value for name, value in worst.items()}}
+    dense = {"dense_s_a_gene": seconds / count}
+    return {"under_10_counts": rare, **dense, **{f"error_{name}": value for name, value in worst.items()}}
 
 
 def dense_scores(

@@ -1,0 +1,79 @@
+"""Estimates of memory against what tasks really take, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import csc_matrix
+
+from spatialrun import api
+from spatialrun.execute.budget import needed
+from spatialrun.store.store import open_store
+
+N_SPOTS, N_GENES = 200, 1500  # spots of a side
+RECIPE = """\
+spatialrun: 1
+store: store
+samples: {lattice: {path: lattice.h5ad}}
+steps:
+  - {id: read, uses: read.h5ad}
+  - {id: qc, uses: qc.metrics}
+  - {id: log, uses: normalize.log}
+  - {id: variable, uses: genes.variable, with: {n_top_genes: 1000}}
+  - {id: svg, uses: svg.spatialde}
+  - {id: moran, uses: svg.moran}
+  - {id: pca, uses: embed.pca}
+  - {id: spagcn, uses: domains.spagcn, with: {n_clusters: 4, histology: false, max_epochs: 3}}
+  - {id: multispati, uses: domains.multispati, with: {n_clusters: 4}}
+  - {id: markers, uses: markers.spagcn, with: {groupby: spagcn.domain}}
+  - {id: saved, uses: export.h5ad, with: {path: out.h5ad}}
+"""
+STEPS = [line.split("id: ")[1].split(",")[0] for line in RECIPE.splitlines() if "id: " in line]
+APPLY = """\
+import sys
+from spatialrun import api
+from spatialrun.execute.apply import Options
+api.load(sys.argv[1]).select(until=[sys.argv[2]]).apply(Options(jobs=1, memory=8 * 10**9, scheduler=None))
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lattice of 40,000 spots of five bands, 8 million counts that are not zero."""
+    import anndata
+    import pandas as pd
+
+    folder = tmp_path_factory.mktemp("estimates")
+    row, column = np.divmod(np.arange(N_SPOTS**2), N_SPOTS)
+    rng = np.random.default_rng(2)
+    mean = rng.lognormal(-2.2, 1.0, N_GENES)
+    columns = [rng.poisson(m * (1.0 + ((column // 40 + g) % 5 == 0))) for g, m in enumerate(mean)]
+    counts = csc_matrix(np.column_stack([c.astype(np.uint16) for c in columns])).astype(np.int32)
+    data = anndata.AnnData(
+        counts.tocsr(),
+        obs=pd.DataFrame(index=[f"bin{i}" for i in range(N_SPOTS**2)]),
+        var=pd.DataFrame(index=[f"gene{i}" for i in range(N_GENES)]),
+        obsm={"spatial": 29.0 * np.column_stack([column, row])},
+    )
+    data.write_h5ad(folder / "lattice.h5ad")
+    (folder / "recipe.yaml").write_text(RECIPE)
+    return folder / "recipe.yaml"
+
+
+@pytest.mark.slow
+def test_estimates_are_within_half_of_what_is_taken(recipe: Path) -> None:
+    estimates = {planned.task.id.step: needed(planned) for planned in api.load(str(recipe)).plan()}
+    found = {}
+    for step in STEPS:
+        subprocess.run([sys.executable, "-c", APPLY, str(recipe), step], check=True, capture_output=True)
+        run = open_store(recipe.parent / "store").runs.latest()
+        assert run is not None
+        (peak,) = (entry.facts["peak_rss"] for id, entry in run.tasks.items() if id[0] == step)
+        found[step] = round(estimates[step] / peak, 2)
+    print(json.dumps(found))
+    assert {step: ratio for step, ratio in found.items() if not 1 / 1.5 <= ratio <= 1.5} == {}

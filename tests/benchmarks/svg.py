@@ -8,8 +8,8 @@ The timer runs from the stored CSC matrix to the finished table, the JIT warm. A
 dense formulas on genes over the deciles of abundance. The whole process of `apply` with the counts cached stands
 beside it, and Moran's I of the same counts. With `--squidpy PYTHON`, the interpreter of an environment that has
 squidpy, its Moran's I of the first genes stands beside ours. On a larger sample, a lattice of bins, the cold run
-is on a few spots, and processor seconds stand beside the clock's; Q is checked up to 20,000 spots, the kernels on a
-million pairs of spots at every size.
+is on a few spots, and processor seconds stand beside the clock's; Q is checked up to 20,000 spots, the kernels on
+a million pairs of spots at every size.
 """
 
 from __future__ import annotations
@@ -162,11 +162,16 @@ def prepare(folder: Path, size: str | None) -> None:
     if size is None:
         section = simulate_visium(**BENCHMARK_1470)
         simulated.write(section, folder / "section")
-        counts, places, genes = section.counts, section.spatial, section.gene_names
+        keep(folder, section.counts, section.spatial)
     else:
         counts, places = bins(*SIZES[size])
         (folder / "square").touch()
-        genes = [f"gene{g}" for g in range(counts.shape[1])]
+        keep(folder, counts, places)
+
+
+def keep(folder: Path, counts: csc_matrix, places: np.ndarray) -> None:
+    """Keep a sample in a store."""
+    genes = [f"gene{g}" for g in range(counts.shape[1])]
     store = create_store(folder / "bench")
     attempt = store.attempt()
     refs = {

@@ -6,8 +6,8 @@
 
 prints a table in markdown, and appends it to LOG (``--log``, results/benchmarks.jsonl by default), a line of
 JSON for each time, with the machine's description. Every measurement is a script of its own beside this one, and
-runs in a process of its own; peers run in their own environments: squidpy's Moran's I where ``--squidpy`` names an
-interpreter that has it, the score test's formulas with whole matrices at 1,470 spots.
+runs in a process of its own; peers run in their own environments: squidpy's Moran's I where ``--squidpy`` names
+an interpreter that has it, the score test's formulas with whole matrices at 1,470 spots.
 """
 
 from __future__ import annotations

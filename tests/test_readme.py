@@ -25,6 +25,8 @@ CONTRIBUTING = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8"
 
 ELSEWHERE = {
     "python3 -m venv": "what .ci/run does",
+    "pip install": "environments of their own",
+    "python tests/benchmarks": "minutes to hours",
     "recipes/visium_hd.yaml": "half a million bins; the recipe has tests of its own",
     "recipes/simulate_cohort.yaml": "minutes; the recipe has tests of its own",
     "recipes/spatial_domains.yaml": "minutes; the recipe has tests of its own",

@@ -72,6 +72,14 @@ def applied(applied_once, tmp_path) -> Lab:
     return applied_once.copy(tmp_path / "applied")
 
 
+@pytest.fixture(scope="session")
+def spatialdata_python(pytestconfig) -> str | Path:
+    """A Python that has spatialdata, squidpy and vitessce."""
+    from spatialdata_environment import interpreter
+
+    return interpreter(pytestconfig)
+
+
 @pytest.fixture
 def claimed_devices(monkeypatch):
     """A function that makes every interpreter claim devices, which are not there."""

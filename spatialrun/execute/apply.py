@@ -38,6 +38,7 @@ from spatialrun.steps.contract import StreamingStep
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.intents import Intent
 from spatialrun.store.runs import Run
+from spatialrun.store.sources import parts_of
 from spatialrun.store.store import Store
 
 __all__ = ["Options", "Outcome", "apply"]
@@ -312,7 +313,7 @@ class _Application:
             return
         outputs = {write.slot: refs[write.port] for write in task.writes if write.port in refs}
         if task.destination is not None:  # hashed by the process that wrote it
-            self.store.sources.recall({"file": task.destination})
+            self.store.sources.recall(parts_of(task.destination))
         facts = self.tries.log(task, result.facts)
         self.manifest.done(task, decision, outputs, facts)
         self._know(task, outputs)

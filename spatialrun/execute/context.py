@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from spatialrun.errors import TaskError
+from spatialrun.execute.destination import Destination
 from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.spec import TaskSpec
 from spatialrun.methods.checkpoint import UNSAVED, Checkpoint
@@ -20,7 +18,6 @@ from spatialrun.store.elements import StoredElement
 from spatialrun.store.partial import Partial
 
 _PROGRESS_EVERY = 0.1
-_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 
 class StoredInputs(Mapping[str, StoredElement]):
@@ -58,7 +55,7 @@ class TaskContext:
         self.lines: list[str] = []
         self.measured: dict[str, float | None] = {}
         self.folders: list[str] = []
-        self.temporary: Path | None = None
+        self.destination: Destination | None = None
         self.unfinished: Partial | None = None
         self._scratch: Path | None = None
 
@@ -118,44 +115,23 @@ class TaskContext:
         del port
         if self._spec.destination is None:
             raise TaskError("task.outputs", f"{self._spec.uses} exports nothing")
-        target = Path(self._spec.destination)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _export_error(target, error) from error
-        self.temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.{target.name}")
-        return self.temporary
+        self.destination = Destination(Path(self._spec.destination))
+        return self.destination.prepare()
 
     def publish(self) -> Path:
-        """Give the exported file its name."""
-        if self.temporary is None or self._spec.destination is None:
+        """Give the exported file or folder its name."""
+        if self.destination is None:
             raise TaskError("task.outputs", f"{self._spec.uses} returned a file that it had not asked for")
-        target = Path(self._spec.destination)
-        try:
-            self.temporary.replace(target)
-        except OSError as error:
-            raise _export_error(target, error) from error
-        return target
+        return self.destination.publish()
 
     def refused(self, problem: Exception) -> TaskError | None:
-        """Return the error about an export's file that could not be written; ``None`` where it is not that."""
-        if self.temporary is None or self._spec.destination is None or not isinstance(problem, OSError):
-            return None
-        return _export_error(Path(self._spec.destination), problem) if problem.errno in _REFUSED else None
+        """Return the error about an export that could not be written; ``None`` where it is not that."""
+        return self.destination.refused(problem) if self.destination is not None else None
 
     def clean(self) -> None:
         """Remove what a failed task left outside the store."""
-        if self.temporary is not None:
-            with suppress(OSError):
-                self.temporary.unlink()
+        if self.destination is not None:
+            self.destination.clean()
 
     def _tell(self, kind: str, **data: object) -> None:
         self._listener(Event(kind, self._spec.step, self._spec.sample, data))  # type: ignore[arg-type]
-
-
-def _export_error(target: Path, error: OSError) -> TaskError:
-    return TaskError(
-        "task.export",
-        f"{target} cannot be written: {error.strerror or error}",
-        hint="check the free space, and the folder's owner and mode, or name another `path`",
-    )

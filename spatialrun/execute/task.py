@@ -23,6 +23,7 @@ from spatialrun.store.actions import ActionRecord
 from spatialrun.store.attempts import Attempt
 from spatialrun.store.elements import ObjectRef, StoredElement
 from spatialrun.store.partial import Partial
+from spatialrun.store.sources import parts_of
 from spatialrun.store.store import Store, open_store
 from spatialrun.version import __version__
 
@@ -235,10 +236,10 @@ class Runner:
         return refs
 
     def _exported(self) -> ObjectRef:
-        """Give the exported file its name; it stays outside the store, which keeps its digest."""
-        path = self.context.publish()
-        digest = self.store.sources.digest({"file": path})
-        return ObjectRef(digest, "", "export", {"size": path.stat().st_size})
+        """Give the export its name; it stays outside the store, which keeps its digest."""
+        files = parts_of(self.context.publish())
+        digest = self.store.sources.digest(files)
+        return ObjectRef(digest, "", "export", {"size": sum(file.stat().st_size for file in files.values())})
 
 
 Work = Callable[[Runner], Mapping[str, Mapping[str, Any]]]

@@ -14,6 +14,7 @@ from spatialrun.plan.task import Task, TaskId
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.entries import TaskEntry
 from spatialrun.store.runs import Run
+from spatialrun.store.sources import parts_of
 from spatialrun.store.store import Store
 
 Status = Literal["cached", "run", "pending", "unselected"]
@@ -157,15 +158,16 @@ class Resolver:
         return {w.slot: record.outputs[w.port] for w in task.writes if w.port in record.outputs}, False
 
     def _altered(self, task: Task, outputs: Mapping[str, ObjectRef]) -> Reason | None:
-        """Say whether an exported file is no longer what was written."""
+        """Say whether an exported file or folder is no longer what was written."""
         if task.destination is None or self._store is None:
             return None
         name = str(task.destination)
-        if not task.destination.is_file():
+        if not task.destination.exists():
             return Reason("destination", name, "written", "missing")
-        found = self._store.sources.recall({"file": task.destination})
+        files = parts_of(task.destination)
+        found = self._store.sources.recall(files)
         if found is None and self._hash_sources:
-            found = self._store.sources.digest({"file": task.destination})
+            found = self._store.sources.digest(files)
         wanted = {ref.digest for ref in outputs.values()}
         return None if found in wanted else Reason("destination", name, "written", "altered")
 

@@ -62,7 +62,7 @@ class Task:
     externals
         Files outside the store, by role.
     destination
-        The file that an export writes.
+        The file or folder that an export writes.
     after
         Tasks that must be done first without giving it anything.
     """

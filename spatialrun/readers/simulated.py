@@ -51,14 +51,16 @@ def truth(simulated: SimulatedVisium) -> dict[str, pd.DataFrame]:
 
     Returns
     -------
-    ``truth_genes``: ``svg``, ``pattern``, ``effect_size`` by gene; ``truth_spots``: ``domain`` by barcode.
+    ``truth_genes``: ``svg``, ``pattern``, ``effect_size`` by gene; ``truth_spots``: ``domain``, a category, by
+    barcode.
     """
     genes = {name: getattr(simulated, name) for name in ("svg", "pattern", "effect_size")}
+    domain = pd.Categorical.from_codes(simulated.domain - 1, pd.Index(simulated.domain_names))
     return {
-        "truth_genes": pd.DataFrame(genes, index=pd.Index(simulated.gene_names, name="gene")),
-        "truth_spots": pd.DataFrame(
-            {"domain": simulated.domain}, index=pd.Index(simulated.barcodes, name="barcode")
+        "truth_genes": pd.DataFrame(genes, index=pd.Index(simulated.gene_names, name="gene")).astype(
+            {"pattern": "category"}
         ),
+        "truth_spots": pd.DataFrame({"domain": domain}, index=pd.Index(simulated.barcodes, name="barcode")),
     }
 
 

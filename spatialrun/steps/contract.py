@@ -261,7 +261,9 @@ class Context(Protocol):
         """
 
     def file(self, port: str) -> Path:
-        """Return the path at which to write an ``exports`` output; the step returns it as the port's value."""
+        """Return the path at which to write an ``exports`` output, a file or a folder that the step makes; the
+        step returns it as the port's value.
+        """
 
 
 class Step(ABC):
@@ -314,7 +316,7 @@ class Step(ABC):
         }
 
     def destination(self, params: Any) -> str | None:
-        """Return the path of the file that it exports, relative to the recipe; ``None`` for all others."""
+        """Return the path of the file or folder that it exports, from the recipe; ``None`` for all others."""
         del params
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spatialrun.errors import DataError, Where
-from spatialrun.slots import group_of, name_of
+from spatialrun.slots import group_of
 from spatialrun.steps.contract import (
     Context,
     Inputs,
@@ -19,20 +19,21 @@ from spatialrun.steps.contract import (
     Write,
     parameter,
 )
+from spatialrun.steps.sample import frame, layer_of_x, sample_reads, to_anndata
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
+LONGEST_SHEET = 1_048_576
+"""Rows of a sheet, its head among them."""
 ROW = {"obs": "barcode", "var": "gene"}
 """What the first column of a table is called."""
 
-NOT_IN_H5AD = ("figures", "files", "exports")
-
 
 class Export(Step):
-    """What exports share: one file, named by the parameter ``path``."""
+    """What exports share: one file or folder, named by the parameter ``path``."""
 
     def destination(self, params: Any) -> str:
         return str(params.path)
@@ -41,15 +42,44 @@ class Export(Step):
         return [Write("file", f"exports/{site.step}")]
 
 
+class ExportFilesParams(Parameters):
+    path: str = parameter(
+        ..., "Folder to write, from the recipe's folder; {sample} is filled in.", min_length=1
+    )
+    what: str = parameter("spaceranger", "Which folder: spaceranger, as simulate.* write it.", min_length=1)
+
+
+class ExportFiles(Export):
+    """Copy a folder that a step has made: a simulated Space Ranger folder, for other recipes to read."""
+
+    name = "export.files"
+    Params = ExportFilesParams
+    READS = {"files": "files/{what}"}
+
+    def memory(self, shape: Shape, params: ExportFilesParams) -> int:
+        return 20_000_000
+
+    def run(self, inputs: Inputs, params: ExportFilesParams, context: Context) -> Outputs:
+        import shutil
+
+        path = context.file("file")
+        # Without times and modes: equal content is an equal folder.
+        shutil.copytree(inputs["files"].path, path, copy_function=shutil.copyfile)
+        context.log(f"{sum(file.is_file() for file in path.rglob('*'))} files")
+        return {"file": path}
+
+
 class ExportTableParams(Parameters):
     path: str = parameter(
         ...,
-        "Where to write, from the recipe's folder: .csv, .tsv (also .gz) or .parquet; {sample} is filled in.",
-        pattern=r"\.(csv|tsv|csv\.gz|tsv\.gz|parquet)$",
+        "Where to write, from the recipe's folder: .csv, .tsv (also .gz), .parquet or .xlsx; {sample} is "
+        "filled in.",
+        pattern=r"\.(csv|tsv|csv\.gz|tsv\.gz|parquet|xlsx)$",
     )
     what: str = parameter(
         ..., "The table: obs, var, or a table of uns (uns/spatialde).", pattern=r"^(obs|var|uns/.+)$"
     )
+    where: dict[str, str] = parameter({}, "Only rows with these values, by column: {domain: '3'}.")
     columns: tuple[str, ...] | None = parameter(None, "Columns, in this order; null for all.")
     sort: str | None = parameter(None, "Column to sort by; rows without a value come last.")
     descending: bool = parameter(False, "Sort from the largest.")
@@ -59,7 +89,7 @@ class ExportTableParams(Parameters):
 
 
 class ExportTable(Export):
-    """Write a table as csv, tsv or parquet: genes with their statistics, spots with their domains."""
+    """Write a table as csv, tsv, parquet or xlsx: genes with their statistics, spots with their domains."""
 
     name = "export.table"
     Params = ExportTableParams
@@ -71,7 +101,7 @@ class ExportTable(Export):
         if params.columns is None:
             slots = sorted(slot for slot in site.declared if group_of(slot) == params.what)
         else:
-            wanted = [*params.columns, *([params.sort] if params.sort else [])]
+            wanted = [*params.columns, *params.where, *([params.sort] if params.sort else [])]
             slots = [f"{params.what}/{name}" for name in dict.fromkeys(wanted)]
         return [names, *(Read(slot, slot) for slot in slots)]
 
@@ -81,10 +111,12 @@ class ExportTable(Export):
 
     def run(self, inputs: Inputs, params: ExportTableParams, context: Context) -> Outputs:
         if "names" in inputs:
-            table = _frame(inputs, params.what).rename_axis(ROW[params.what])
+            table = frame(inputs, params.what).rename_axis(ROW[params.what])
         else:
             table = inputs["table"].read()
         _check_columns(table, params)
+        for column, value in params.where.items():
+            table = _only(table, column, value, params.what)
         if params.sort is not None:
             # Stable, so that equal values keep the order of the axis.
             table = table.sort_values(params.sort, ascending=not params.descending, kind="stable")
@@ -116,60 +148,58 @@ class ExportH5ad(Export):
     distributions = ("anndata",)
 
     def reads(self, params: ExportH5adParams, site: Site) -> Sequence[Read]:
-        slots = {"axes/obs", "axes/var", f"layers/{params.x}" if params.x else "layers/counts"}
-        slots |= {slot for slot in site.declared if group_of(slot) not in NOT_IN_H5AD}
-        return [Read(slot, slot) for slot in sorted(slots)]
+        return sample_reads(site, params.x)
 
     def memory(self, shape: Shape, params: ExportH5adParams) -> int:
         """Three layers (12 bytes a count each), a hundred columns of each axis, two images as floats."""
         return 36 * shape.nnz + 800 * (shape.n_obs + shape.n_vars) + 100_000_000
 
     def run(self, inputs: Inputs, params: ExportH5adParams, context: Context) -> Outputs:
-        import anndata
-
-        by_group: dict[str, dict[str, Any]] = {}
-        for slot in inputs:
-            by_group.setdefault(group_of(slot), {})[name_of(slot)] = slot
-        layers = by_group.pop("layers", {})
-        chosen = params.x or ("lognorm" if "lognorm" in layers else "counts")
-        # X is not repeated among the layers.
-        x = inputs[layers.pop(chosen)].read()
-        values = {
-            group: {name: inputs[slot].read() for name, slot in slots.items()}
-            for group, slots in by_group.items()
-        }
-        uns = values.get("uns", {}) | {
-            "spatial": {params.library: _library(values.get("uns", {}), values.get("images", {}))}
-        }
-        sample = anndata.AnnData(
-            X=x,
-            obs=_frame(inputs, "obs"),
-            var=_frame(inputs, "var"),
-            layers={name: inputs[slot].read() for name, slot in layers.items()},
-            uns={name: _text_index(value) for name, value in uns.items()},
-            **{group: values.get(group, {}) for group in ("obsm", "varm", "obsp", "varp")},
-        )
+        sample = to_anndata(inputs, params.x, params.library)
         path = context.file("file")
         sample.write_h5ad(path, compression="gzip", compression_opts=1)
-        context.log(f"X is {chosen}; {sample.n_obs} spots, {sample.n_vars} genes")
+        context.log(f"X is {layer_of_x(inputs, params.x)}; {sample.n_obs} spots, {sample.n_vars} genes")
         return {"file": path}
 
 
-def _frame(inputs: Inputs, axis: str) -> pd.DataFrame:
-    """The columns of an axis as a data frame, indexed by its names."""
-    import pandas as pd
+class ExportImageParams(Parameters):
+    path: str = parameter(
+        ...,
+        "Where to write, from the recipe's folder: .png or .tif; {sample} is filled in.",
+        pattern=r"\.(png|tiff?)$",
+    )
+    image_key: str = parameter("hires", "The image.")
 
-    names = inputs["names" if "names" in inputs else f"axes/{axis}"].read()
-    columns = {
-        name_of(slot): inputs[slot].read() for slot in inputs if group_of(slot) == axis and "/" in slot
-    }
-    return pd.DataFrame(columns, index=pd.Index(names, dtype=object))
+
+class ExportImage(Export):
+    """Write an image of the tissue as a file, pixel by pixel as it was read."""
+
+    name = "export.image"
+    Params = ExportImageParams
+    distributions = ("pillow",)
+    READS = {"image": "images/{image_key}"}
+
+    def memory(self, shape: Shape, params: ExportImageParams) -> int:
+        return 200_000_000
+
+    def run(self, inputs: Inputs, params: ExportImageParams, context: Context) -> Outputs:
+        import numpy as np
+        from PIL import Image
+
+        image = inputs["image"].read()
+        pixels = np.ascontiguousarray(image.transpose("y", "x", "c"))
+        path = context.file("file")
+        # One channel is a grey image.
+        kind = "PNG" if params.path.endswith(".png") else "TIFF"
+        Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path, format=kind)
+        context.log(f"{pixels.shape[1]} x {pixels.shape[0]} pixels, {image.attrs['scalef']:g} per pixel")
+        return {"file": path}
 
 
 def _check_columns(table: pd.DataFrame, params: ExportTableParams) -> None:
     from difflib import get_close_matches
 
-    for name in [*(params.columns or ()), *([params.sort] if params.sort else [])]:
+    for name in [*(params.columns or ()), *params.where, *([params.sort] if params.sort else [])]:
         if name not in table:
             near = get_close_matches(name, [str(column) for column in table.columns], n=1)
             raise DataError(
@@ -180,10 +210,29 @@ def _check_columns(table: pd.DataFrame, params: ExportTableParams) -> None:
             )
 
 
+def _only(table: pd.DataFrame, column: str, value: str, what: str) -> pd.DataFrame:
+    """The rows with a value; a value that there can be, but no row has, leaves none."""
+    import pandas as pd
+
+    found = table[column]
+    kinds = found.cat.categories if isinstance(found.dtype, pd.CategoricalDtype) else found.unique()
+    if value not in (there := [str(kind) for kind in kinds]):
+        raise DataError(
+            "data.table",
+            f"no row of {what} has {column} {value!r}",
+            where=Where(slot=what),
+            hint=f"{column} has: {', '.join(there[:20])}",
+        )
+    return table[found.astype(str) == value]
+
+
 def _write(table: pd.DataFrame, path: Path, name: str) -> None:
     """Write the kind of table that ``name`` ends in; the same table gives the same bytes."""
     if name.endswith(".parquet"):
         table.to_parquet(path)
+        return
+    if name.endswith(".xlsx"):
+        _write_workbook(table, path)
         return
     import gzip
 
@@ -194,17 +243,22 @@ def _write(table: pd.DataFrame, path: Path, name: str) -> None:
     path.write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
 
 
-def _library(uns: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:
-    """A section as scanpy keeps it: images are (y, x, c)."""
-    import numpy as np
+def _write_workbook(table: pd.DataFrame, path: Path) -> None:
+    """Write a workbook of one sheet, whose head stays in view; without dates: equal tables are equal bytes."""
+    from datetime import datetime
 
-    about = dict(uns.get("spatial", {}))
-    pixels = {name: np.ascontiguousarray(image.transpose("y", "x", "c")) for name, image in images.items()}
-    return {"images": pixels, "scalefactors": {}, "metadata": {}} | about
-
-
-def _text_index(value: Any) -> Any:
-    """AnnData keeps tables only with text as their index."""
     import pandas as pd
 
-    return value.set_axis(value.index.astype(str), axis=0) if isinstance(value, pd.DataFrame) else value
+    if len(table) >= LONGEST_SHEET:
+        raise DataError(
+            "data.table",
+            f"a sheet has room for {LONGEST_SHEET - 1:,} rows, the table has {len(table):,}",
+            hint="write .csv or .parquet, or fewer rows: `head`",
+        )
+    # Numbers that a sheet has no sign for (infinite ones) are left as text.
+    options = {"options": {"nan_inf_to_errors": True}}
+    with path.open("wb") as file, pd.ExcelWriter(file, engine="xlsxwriter", engine_kwargs=options) as writer:
+        writer.book.set_properties({"created": datetime(1980, 1, 1)})
+        named = table.index.name is not None
+        table.to_excel(writer, sheet_name="table", index=named, freeze_panes=(1, int(named)))
+        writer.sheets["table"].autofit()

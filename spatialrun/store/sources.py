@@ -74,6 +74,13 @@ class Sources:
         return digest
 
 
+def parts_of(path: Path) -> dict[str, Path]:
+    """Return the files that an export has made, by role: a file itself, or a folder's by their names."""
+    if not path.is_dir():
+        return {"file": path}
+    return {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+
+
 def _identity(path: Path) -> str:
     facts = path.lstat()
     if stat.S_ISLNK(facts.st_mode):

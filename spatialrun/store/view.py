@@ -7,7 +7,7 @@ are written. ``tables/<sample>`` opens with ``anndata.read_zarr``, the whole wit
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spatialrun.slots import COHORT, group_of, name_of
@@ -31,6 +31,75 @@ def matrix_slot(slots: Mapping[str, ObjectRef]) -> str | None:
     return next((slot for slot in ("layers/lognorm", "layers/counts") if slot in slots), None)
 
 
+def root_attributes() -> dict[str, Any]:
+    """Return the attributes by which spatialdata knows a store."""
+    software = {"version": "0.2", "spatialdata_software_version": SPATIALDATA_VERSION}
+    return {"spatialdata_attrs": software}
+
+
+def table_attributes(sample: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what says which spots a table is about (``uns/spatialdata_attrs``), and its group's attributes."""
+    region = {"region": f"{sample}_spots", "region_key": REGION_KEY, "instance_key": INSTANCE_KEY}
+    encoding = {
+        "encoding-type": "anndata",
+        "encoding-version": "0.1.0",
+        "spatialdata-encoding-type": "ngff:regions_table",
+        "version": "0.2",
+    }
+    return region, {**encoding, **region}
+
+
+def image_attributes(
+    name: str,
+    channels: Sequence[str],
+    scalef: float,
+    levels: Mapping[str, float],
+    system: str = "global",
+) -> dict[str, Any]:
+    """Return the attributes of an OME-NGFF image.
+
+    Parameters
+    ----------
+    name, channels
+        What it and its channels are called.
+    scalef
+        Image pixels per full-resolution pixel, in the first level.
+    levels
+        The arrays by their names, the finest first, with how many of its pixels one of theirs is wide.
+    system
+        The coordinate system, in full-resolution pixels, on which it lies.
+    """
+    axes = [
+        {"name": "c", "type": "channel"},
+        {"name": "y", "type": "space", "unit": "unit"},
+        {"name": "x", "type": "space", "unit": "unit"},
+    ]
+    to_system = {
+        "type": "scale",
+        "scale": [1.0, 1.0 / scalef, 1.0 / scalef],
+        "input": {"name": "cyx", "axes": axes},
+        "output": {"name": system, "axes": axes},
+    }
+    datasets = [
+        {"path": level, "coordinateTransformations": [{"type": "scale", "scale": [1.0, width, width]}]}
+        for level, width in levels.items()
+    ]
+    multiscale = {
+        "name": name,
+        "axes": axes,
+        "datasets": datasets,
+        "coordinateTransformations": [to_system],
+    }
+    return {
+        "ome": {
+            "version": "0.5-dev-spatialdata",
+            "multiscales": [multiscale],
+            "omero": {"channels": [{"label": label} for label in channels]},
+        },
+        "spatialdata_attrs": {"version": "0.3"},
+    }
+
+
 def write_view(store: Store, run: Run) -> str:
     """Write the view of a run and return its path in the store.
 
@@ -45,8 +114,7 @@ def write_view(store: Store, run: Run) -> str:
     store.backend.delete(path)
     target = store.backend.zarr(path, read_only=False)
     with guarded(f"{store.url}/{path}", "written"):
-        software = {"version": "0.2", "spatialdata_software_version": SPATIALDATA_VERSION}
-        root = zarr.open_group(target, mode="w", zarr_format=3, attributes={"spatialdata_attrs": software})
+        root = zarr.open_group(target, mode="w", zarr_format=3, attributes=root_attributes())
         tables, images = root.create_group("tables"), root.create_group("images")
         for sample in run.samples:
             slots = run.slots(sample)
@@ -57,7 +125,7 @@ def write_view(store: Store, run: Run) -> str:
                 if group_of(slot) == "images":
                     name = f"{sample}_{name_of(slot)}"
                     _write_image(store, images, f"{path}/images/{name}", name, ref)
-        _consolidate(target)
+        consolidate(target)
         store.backend.share(path)
     return path
 
@@ -70,18 +138,8 @@ class _Table:
     ) -> None:
         self._store, self._path = store, path
         self._sample, self._slots = sample, slots
-        self._region = {
-            "region": f"{sample}_spots",
-            "region_key": REGION_KEY,
-            "instance_key": INSTANCE_KEY,
-        }
-        encoding = {
-            "encoding-type": "anndata",
-            "encoding-version": "0.1.0",
-            "spatialdata-encoding-type": "ngff:regions_table",
-            "version": "0.2",
-        }
-        self._group = tables.create_group(sample, attributes={**encoding, **self._region})
+        self._region, attributes = table_attributes(sample)
+        self._group = tables.create_group(sample, attributes=attributes)
 
     def write(self) -> None:
         self._frame("obs", self._region_columns())
@@ -130,7 +188,7 @@ class _Table:
         self._store.backend.link(self._slots[slot].path, f"{self._path}/{name}")
 
 
-def _consolidate(target: ZarrStore) -> None:
+def consolidate(target: ZarrStore) -> None:
     """Gather all metadata in the root, so that readers open the view without a walk through its folders."""
     import zarr
     from zarr.errors import ZarrUserWarning
@@ -138,6 +196,7 @@ def _consolidate(target: ZarrStore) -> None:
     with warnings.catch_warnings():
         # zarr says that others may not know consolidated metadata of format 3; those who do not pass over it.
         warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", ZarrUserWarning)
+        warnings.filterwarnings("ignore", "Object at shapes.parquet is not recognized", ZarrUserWarning)
         zarr.consolidate_metadata(target, zarr_format=3)
 
 
@@ -149,45 +208,9 @@ def _write_image(store: Store, images: zarr.Group, path: str, name: str, ref: Ob
     node = zarr.open_group(store.backend.zarr(parent), mode="r", zarr_format=3)[last]
     attrs = node.attrs
     levels = sorted(node.array_keys(), key=int)
-    width = node["0"].shape[2]
-    scale = 1.0 / float(attrs["attributes"]["scalef"])
-    axes = [
-        {"name": "c", "type": "channel"},
-        {"name": "y", "type": "space", "unit": "unit"},
-        {"name": "x", "type": "space", "unit": "unit"},
-    ]
-    to_global = {
-        "type": "scale",
-        "scale": [1.0, scale, scale],
-        "input": {"name": "cyx", "axes": axes},
-        "output": {"name": "global", "axes": axes},
-    }
-    datasets = [
-        {
-            "path": level,
-            "coordinateTransformations": [
-                {"type": "scale", "scale": [1.0, *([width / node[level].shape[2]] * 2)]}
-            ],
-        }
-        for level in levels
-    ]
-    images.create_group(
-        name,
-        attributes={
-            "ome": {
-                "version": "0.5-dev-spatialdata",
-                "multiscales": [
-                    {
-                        "name": name,
-                        "axes": axes,
-                        "datasets": datasets,
-                        "coordinateTransformations": [to_global],
-                    }
-                ],
-                "omero": {"channels": [{"label": str(label)} for label in attrs["channels"]]},
-            },
-            "spatialdata_attrs": {"version": "0.3"},
-        },
-    )
+    factors = {level: node["0"].shape[2] / node[level].shape[2] for level in levels}
+    channels = [str(label) for label in attrs["channels"]]
+    attributes = image_attributes(name, channels, float(attrs["attributes"]["scalef"]), factors)
+    images.create_group(name, attributes=attributes)
     for level in levels:
         store.backend.link(f"{ref.path}/{level}", f"{path}/{level}")

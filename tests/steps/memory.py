@@ -181,7 +181,7 @@ class Cohort:
         """Run a cohort step as the engine does."""
         assert isinstance(step, CohortStep)
         model = step.Params(**params)
-        context = MemoryContext(self.root)
+        context = MemoryContext(self.root, step.destination(model) or "export")
         name = step.name.rpartition(".")[2]
         site = Site(base=self.root, step=name, declared=frozenset(self.together))
         inputs = {name: member.inputs(step, model) for name, member in self.members.items()}

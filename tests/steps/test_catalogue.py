@@ -13,6 +13,18 @@ from spatialrun.slots import AXES_OF_GROUP, NAME, is_slot
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Parameters, Shape, StagedStep, Step, parameter_names
 
+CONSTANT = ("simulate.", "export.files", "export.image", "export.vitessce")
+"""Step types whose memory the size of the sample does not decide."""
+
+ENDINGS = {
+    "export.h5ad": "h5ad",
+    "export.h5mu": "h5mu",
+    "export.image": "png",
+    "export.spatialdata": "zarr",
+    "export.vitessce": "json",
+}
+"""What an export's file ends in."""
+
 HEAVY = (
     "numpy",
     "pandas",
@@ -111,7 +123,8 @@ class TestDeclaration:
     def test_memory_grows_with_the_sample(self, step: Step) -> None:
         required: dict[str, Any] = {
             name: {
-                "path": "a.h5ad" if step.name == "export.h5ad" else "a.csv",
+                "path": f"a.{ENDINGS.get(step.name, 'csv')}",
+                "data": "a.zarr",
                 "what": "var",
                 "table": "a.csv",
             }.get(name, "x")
@@ -123,7 +136,7 @@ class TestDeclaration:
         params = step.Params(**required)
         small, large = (step.memory(Shape(n, 10 * n, 100 * n), params) for n in (100, 100_000))
         assert 0 < small <= large
-        assert small == large if step.name.startswith("simulate.") else small < large
+        assert small == large if step.name.startswith(CONSTANT) else small < large
 
     def test_columns_lie_along_known_axes(self, step: Step) -> None:
         for template in step.WRITES.values():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from pydantic import ValidationError
 from spatialrun.errors import DataError
 from spatialrun.steps import catalogue
 
-TABLE, H5AD = catalogue.get("export.table"), catalogue.get("export.h5ad")
+TABLE, H5AD, FILES, IMAGE = (catalogue.get(f"export.{name}") for name in ("table", "h5ad", "files", "image"))
 
 
 def test_best_genes(section: Section) -> None:
@@ -50,6 +52,48 @@ def test_the_same_bytes_twice(section: Section) -> None:
     assert contents[0] == contents[1]
 
 
+def test_a_workbook(section: Section) -> None:
+    contents = []
+    for name in ("a", "b"):
+        section.run(TABLE, path=f"{name}.xlsx", what="var", columns=["gene_ids", "score.rank"])
+        del section.slots["exports/table"]
+        contents.append((section.root / f"{name}.xlsx").read_bytes())
+    assert contents[0] == contents[1]
+    table = pd.read_excel(section.root / "a.xlsx", index_col="gene", sheet_name="table")
+    assert table["score.rank"].notna().sum() == 50
+    assert list(table["gene_ids"]) == list(section.slots["var/gene_ids"])
+
+
+def test_rows_with_a_value(section: Section) -> None:
+    section.run(TABLE, path="a.csv", what="uns/notes", where={"domain": "a"}, columns=["depth"])
+    assert (section.root / "a.csv").read_text() == "barcode,depth\nBC000-1,1.0\n"
+
+
+def test_rows_with_a_value_that_there_is_not(section: Section) -> None:
+    with pytest.raises(DataError, match="no row of uns/notes has domain 'c'") as error:
+        section.run(TABLE, path="a.csv", what="uns/notes", where={"domain": "c"})
+    assert error.value.hint == "domain has: b, a"
+
+
+def test_a_folder(section: Section, files: Path) -> None:
+    section.slots["files/spaceranger"] = files
+    section.run(FILES, path="out/copy")
+    assert sorted(path.name for path in (section.root / "out/copy").iterdir()) == sorted(
+        path.name for path in files.iterdir()
+    )
+    copied = section.root / "out/copy/outs/spatial/scalefactors_json.json"
+    assert copied.read_bytes() == (files / "outs/spatial/scalefactors_json.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["tissue.png", "tissue.tif"])
+def test_an_image(section: Section, name: str) -> None:
+    from PIL import Image
+
+    section.run(IMAGE, path=name, image_key="lowres")
+    pixels = np.asarray(Image.open(section.root / name))
+    np.testing.assert_array_equal(pixels, section.slots["images/lowres"].transpose("y", "x", "c"))
+
+
 def test_absent_column(section: Section) -> None:
     with pytest.raises(DataError, match="no column 'dept'") as error:
         section.run(TABLE, path="a.csv", what="uns/notes", columns=["dept"])
@@ -57,7 +101,7 @@ def test_absent_column(section: Section) -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"path": "a.xlsx", "what": "var"}, {"path": "a.csv", "what": "layers/counts"}]
+    "params", [{"path": "a.xls", "what": "var"}, {"path": "a.csv", "what": "layers/counts"}]
 )
 def test_impossible_tables(params: dict[str, str]) -> None:
     with pytest.raises(ValidationError):

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import xarray
+from matplotlib.image import imread
 from memory import Cohort, Section, half_of
 
 from spatialrun.methods.simulate import simulate_visium_hd
@@ -40,8 +41,13 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "embed.pca": (None, {"layer": "counts", "n_comps": 4, "mask_var": "chosen"}),
     # One round: after hundreds, the last bits of a machine's arithmetic have moved every spot.
     "embed.umap": (None, {"use_rep": "spatial", "init_pos": "spatial", "maxiter": 1}),
+    "export.files": (None, {"path": "out/folder", "what": "given"}),
     "export.h5ad": (None, {"path": "out/section.h5ad"}),
+    "export.h5mu": (None, {"path": "out/all.h5mu"}),
+    "export.image": (None, {"path": "out/hires.png"}),
+    "export.spatialdata": (None, {"path": "out/all.zarr"}),
     "export.table": (None, {"path": "out/var.tsv", "what": "var", "sort": "score.rank", "head": 5}),
+    "export.vitessce": (None, {"path": "out/view.json", "data": "all.zarr", "groups": ["layer"]}),
     "genes.select": (None, {"all_of": ["chosen"]}),
     "genes.variable": (None, {"n_top_genes": 10}),
     "integrate.deepst": (None, {"pca_n_comps": 12, "n_domains": 3, "pre_epochs": 3, "epochs": 0, "knn_k": 6}),
@@ -64,6 +70,7 @@ CASES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "svg.moran": (None, {"layer": "counts", "n_svg": 15}),
     "read.visium_hd": ("hd/outs", {"bin_um": 16, "min_counts": 10}),
     "svg.spatialde": (None, {"n_svg": 15}),
+    "simulate.cohort": (None, {"n_spots": [60, 80], "n_genes": 200, "n_svg": 160, "image_size": 64}),
     "simulate.visium": (None, {"n_spots": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),
     "simulate.visium_hd": (None, {"n_bins": 60, "n_genes": 40, "n_svg": 8, "image_size": 64, "seed": 1}),
 }
@@ -90,6 +97,7 @@ def test_outputs_stay_what_they_are(name: str, section: Section, files: Path) ->
         with anndata.settings.override(zarr_write_format=3):
             anndata.read_h5ad(files / "section.h5ad").write_zarr(files / path)
     (files / "genes.csv").write_text("gene,marker\nGENE1,yes\nGENE2,no\n")
+    section.slots["files/given"] = files / "outs"
     if name in BEFORE:
         section.run(catalogue.get(BEFORE[name]), **CASES[BEFORE[name]][1])
     before = set(section.slots)
@@ -171,6 +179,14 @@ def sums(array: Any) -> dict[str, float]:
 def file_summary(path: Path) -> Any:
     if path.is_dir():
         return sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    if path.suffix == ".png":
+        return list(imread(path).shape)
+    if path.suffix == ".h5mu":
+        import mudata
+
+        return str(mudata.read_h5mu(path)).splitlines()
     if path.suffix == ".h5ad":
         import anndata
 

@@ -1,49 +1,20 @@
 """A run's view as the real spatialdata reads it, in an environment of its own: it needs an older dask."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from handmade import N_GENES, N_SPOTS, make_run, sample_slots
+from spatialdata_environment import succeed
 
 from spatialrun.store.store import create_store
-from spatialrun.store.view import SPATIALDATA_VERSION, write_view
+from spatialrun.store.view import write_view
 
-REQUIREMENTS = [f"spatialdata=={SPATIALDATA_VERSION}", "dask<2026.1.2"]
 SCRIPT = Path(__file__).with_name("open_with_spatialdata.py")
 SEEDS = {"p2-t5": 0, "p1.t4": 1}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-
-
-@pytest.fixture(scope="module")
-def interpreter(pytestconfig):
-    """A Python with spatialdata: what SPATIALRUN_SPATIALDATA_PYTHON names, else one made once and kept."""
-    if given := os.environ.get("SPATIALRUN_SPATIALDATA_PYTHON"):
-        return given
-    folder = pytestconfig.cache.mkdir(f"spatialdata-{SPATIALDATA_VERSION}") / "environment"
-    python, ready = folder / "bin" / "python", folder / "ready"
-    if not ready.exists():
-        if os.environ.get("SPATIALRUN_NO_NETWORK"):
-            pytest.skip("SPATIALRUN_NO_NETWORK is set: spatialdata cannot be installed")
-        shutil.rmtree(folder, ignore_errors=True)
-        succeed(sys.executable, "-m", "venv", folder)
-        succeed(python, "-m", "pip", "install", "--quiet", *REQUIREMENTS)
-        ready.touch()
-    return python
-
-
-def succeed(*command):
-    """Run a command and return what it prints; fail with what it complains of."""
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(f"{' '.join(map(str, command))} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +23,11 @@ def samples():
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory, interpreter, samples):
+def found(tmp_path_factory, spatialdata_python, samples):
     """What spatialdata finds in the view."""
     store = create_store(tmp_path_factory.mktemp("view") / "store")
     view = store.backend.local(write_view(store, make_run(store, samples)))
-    return json.loads(succeed(interpreter, SCRIPT, view))
+    return json.loads(succeed(spatialdata_python, SCRIPT, view))
 
 
 def test_every_sample_is_a_table(found, samples):

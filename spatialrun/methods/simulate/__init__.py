@@ -1,8 +1,9 @@
-"""Simulated samples with known truth: a slide, a tissue, counts and an image of the section.
+"""Simulated samples with known truth: a slide, a tissue of layers or a tumour, counts and an image.
 
 Everything is drawn from seeded generators; the same parameters give the same arrays.
 """
 
+from spatialrun.methods.simulate.cohort import simulate_cohort
 from spatialrun.methods.simulate.counts import PATTERNS
 from spatialrun.methods.simulate.visium import (
     BENCHMARK_1470,
@@ -18,6 +19,7 @@ __all__ = [
     "SimulatedVisium",
     "SimulatedVisiumHd",
     "SimulationParameters",
+    "simulate_cohort",
     "simulate_visium",
     "simulate_visium_hd",
 ]

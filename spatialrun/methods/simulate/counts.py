@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.sparse import csc_matrix
@@ -26,6 +26,17 @@ def choose_svg(rng: np.random.Generator, expected: np.ndarray, n_svg: int, min_c
     if len(eligible) < n_svg:
         eligible = (below_top if len(below_top) >= n_svg else order)[:n_svg]
     return rng.permutation(eligible)[:n_svg]
+
+
+class PlaceEffects(Protocol):
+    """The multiplicative effect of place on genes, made gene by gene."""
+
+    @property
+    def effect_size(self) -> np.ndarray:
+        """(G,): 0 for genes that do not depend on the place."""
+
+    def __call__(self, gene: int) -> np.ndarray:
+        """(N,): positive, with a depth-weighted mean of 1, so that the gene's abundance stays what it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +86,7 @@ def draw_counts(
     depth: np.ndarray,
     abundance: np.ndarray,
     alpha: np.ndarray,
-    effects: Effects,
+    effects: PlaceEffects,
 ) -> Any:
     """Negative binomial counts (N, G) as CSC, at a cost of one logarithm per entry and one draw per event.
 

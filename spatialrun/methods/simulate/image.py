@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from spatialrun.methods.simulate.tissue import Tissue
@@ -10,27 +12,46 @@ OVERHANG_UM = 55.0
 """How far the tissue reaches beyond the outermost centres: every spot lies on it as a whole."""
 
 
-def draw_image(rng: np.random.Generator, tissue: Tissue, image_size: int) -> np.ndarray:
+EOSIN, HAEMATOXYLIN = np.array([236.0, 178.0, 206.0]), np.array([190.0, 150.0, 200.0])
+SPARSEST, DENSEST = 1 / 250, 1 / 120
+"""Nuclei per square micrometre."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stain:
+    """What the domains look like: tints (D, 3) in RGB, nuclei per square micrometre (D,)."""
+
+    tints: np.ndarray
+    nuclei: np.ndarray
+
+
+def mixed_stain(blend: np.ndarray) -> Stain:
+    """From pink with few nuclei (0) to violet with many (1); ``blend`` is (D,)."""
+    return Stain(
+        EOSIN * (1 - blend[:, None]) + HAEMATOXYLIN * blend[:, None],
+        SPARSEST + blend * (DENSEST - SPARSEST),
+    )
+
+
+def draw_image(rng: np.random.Generator, tissue: Tissue, stain: Stain, image_size: int) -> np.ndarray:
     """(3, y, x) uint8: a stained section on a white slide, each domain with its own tint and cell density."""
-    scale = image_size / tissue.frame_um.max()
-    width, height = np.maximum(1, np.round(tissue.frame_um * scale)).astype(int)
+    frame_um = tissue.outline.frame_um
+    scale = image_size / frame_um.max()
+    width, height = np.maximum(1, np.round(frame_um * scale)).astype(int)
     y, x = np.mgrid[0:height, 0:width]
     um = (np.stack([x, y], axis=-1) + 0.5) / scale
-    inside = tissue.level(um) <= tissue.edge + OVERHANG_UM / tissue.radius.min()
-    domain = tissue.domain(um) - 1
+    inside = tissue.outline.contains(um, OVERHANG_UM)
+    domain = np.zeros((height, width), dtype=np.int32)
+    domain[inside] = tissue.domain(um[inside]) - 1
 
-    n_domains = len(tissue.bounds) + 1
-    blend = rng.permutation(np.linspace(0, 1, n_domains))[:, None]
-    eosin, haematoxylin = np.array([236.0, 178.0, 206.0]), np.array([190.0, 150.0, 200.0])
-    tints = eosin * (1 - blend) + haematoxylin * blend
     # Never as bright as the slide: what is tissue can be told from its brightness.
     cloud = np.clip(_shade(rng, height, width), -2, 2)
-    image = np.where(inside[..., None], tints[domain] + 9 * cloud[..., None], 243.0)
+    image = np.where(inside[..., None], stain.tints[domain] + 9 * cloud[..., None], 243.0)
     image += rng.normal(0, 2, (height, width, 1))
 
-    # One nucleus per 250 to 120 square micrometres, 7 micrometres wide, denser where the tint is darker.
+    # Nuclei are 7 micrometres wide.
     pixel_um = 1 / scale
-    density = np.where(inside, (1 / 250 + blend[:, 0] * (1 / 120 - 1 / 250))[domain], 0) * pixel_um**2
+    density = np.where(inside, stain.nuclei[domain], 0) * pixel_um**2
     if pixel_um < 7:
         nuclei_y, nuclei_x = np.nonzero(rng.random((height, width)) < density)
         reach = max(1, round(3.5 / pixel_um))

@@ -1,8 +1,9 @@
-"""The tissue on its slide: an outline and layers, and the spots that lie on it."""
+"""The tissue on its slide: an outline, what lies within it, and the spots that lie on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -15,22 +16,16 @@ SLIDE = (78, 128)
 
 
 @dataclass(frozen=True, eq=False)
-class Tissue:
-    """Outline and layers as functions of the place, so that spots and image agree.
-
-    Places are (..., 2) arrays of x, y in micrometres from the frame's corner.
-    """
+class Outline:
+    """Where tissue is on the slide. Places are (..., 2) arrays of x, y in micrometres from the frame's corner."""
 
     frame_um: np.ndarray
     centre: np.ndarray
     radius: np.ndarray
     waves: np.ndarray
     """Amplitude and phase of the outline's undulations, one row per frequency from 2 on."""
-    edge: float
+    edge: float = 0.0
     """Level of the outline: the tissue is where `level` is at most this."""
-    layer_centre: np.ndarray
-    bounds: np.ndarray
-    """Layer depths that part the domains, ascending."""
 
     def level(self, um: np.ndarray) -> np.ndarray:
         """Distance from the centre in units of the undulating outline."""
@@ -40,15 +35,41 @@ class Tissue:
         level: np.ndarray = np.hypot(x, y) / outline
         return level
 
-    def layer(self, um: np.ndarray) -> np.ndarray:
-        """Depth across the layers: arcs around a point outside the tissue, slightly folded."""
-        x, y = np.moveaxis((um - self.layer_centre) / self.radius, -1, 0)
-        layer: np.ndarray = np.hypot(x, y) + 0.08 * np.sin(5 * np.arctan2(y, x))
-        return layer
+    def contains(self, um: np.ndarray, overhang_um: float) -> np.ndarray:
+        """Whether there is tissue, which reaches so far beyond the outermost spots."""
+        inside: np.ndarray = self.level(um) <= self.edge + overhang_um / self.radius.min()
+        return inside
+
+
+class Tissue(Protocol):
+    """An outline and domains as functions of the place, so that spots and image agree."""
+
+    @property
+    def outline(self) -> Outline:
+        """Where it is."""
+
+    def domain(self, um: np.ndarray) -> np.ndarray:
+        """1 to the number of domains (int32), by place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Domains that follow each other, as in cortex: arcs around a point outside the tissue."""
+
+    outline: Outline
+    centre: np.ndarray
+    bounds: np.ndarray
+    """Depths that part the domains, ascending."""
+
+    def depth(self, um: np.ndarray) -> np.ndarray:
+        """Depth across the layers, which are slightly folded."""
+        x, y = np.moveaxis((um - self.centre) / self.outline.radius, -1, 0)
+        depth: np.ndarray = np.hypot(x, y) + 0.08 * np.sin(5 * np.arctan2(y, x))
+        return depth
 
     def domain(self, um: np.ndarray) -> np.ndarray:
         """1 to the number of domains (int32)."""
-        return (1 + np.searchsorted(self.bounds, self.layer(um), side="right")).astype(np.int32)
+        return (1 + np.searchsorted(self.bounds, self.depth(um), side="right")).astype(np.int32)
 
 
 def hexagons(n_spots: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -62,26 +83,38 @@ def hexagons(n_spots: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return row, column, MARGIN_UM + PITCH_UM * np.column_stack([column / 2, row * np.sqrt(3) / 2])
 
 
-def draw_tissue(
-    rng: np.random.Generator, um: np.ndarray, n_spots: int, n_domains: int
-) -> tuple[np.ndarray, Tissue]:
-    """Which places of an array (M, 2; micrometres) lie on tissue, in no order; the tissue."""
-    frame = um.max(axis=0) + MARGIN_UM
-    radius = frame.min() / 2 * np.array([1.0, rng.uniform(0.75, 0.95)])
-    shape = {
-        "frame_um": frame,
-        "centre": frame / 2 + rng.uniform(-0.03, 0.03, 2) * frame,
-        "radius": radius,
-        "waves": np.column_stack([rng.uniform(0.0, 0.06, 4), rng.uniform(0, 2 * np.pi, 4)]),
-        "layer_centre": frame / 2 + radius * np.array([rng.uniform(-0.5, 0.5), 2.0]),
-    }
-    level = Tissue(**shape, edge=0.0, bounds=np.empty(0)).level(um)
-    # Shuffled, because barcodes (which order a matrix) say nothing of the place.
-    on_tissue = rng.permutation(np.argsort(level, kind="stable")[:n_spots])
-    um = um[on_tissue]
+def draw_outline(rng: np.random.Generator, um: np.ndarray, middle: tuple[float, float]) -> Outline:
+    """A rounded blob on an array of places (M, 2; micrometres); how large is the spots' to decide.
 
+    ``middle`` is where it lies in the frame, from 0 to 1 each way, more or less.
+    """
+    frame = um.max(axis=0) + MARGIN_UM
+    return Outline(
+        frame_um=frame,
+        radius=frame.min() / 2 * np.array([1.0, rng.uniform(0.75, 0.95)]),
+        centre=frame * np.array(middle) + rng.uniform(-0.03, 0.03, 2) * frame,
+        waves=np.column_stack([rng.uniform(0.0, 0.06, 4), rng.uniform(0, 2 * np.pi, 4)]),
+    )
+
+
+def choose_spots(
+    rng: np.random.Generator, um: np.ndarray, outline: Outline, n_spots: int
+) -> tuple[np.ndarray, Outline]:
+    """Which places of an array lie innermost, in no order; the outline that holds just these."""
+    level = outline.level(um)
+    # Shuffled, because barcodes (which order a matrix) say nothing of the place.
+    chosen = rng.permutation(np.argsort(level, kind="stable")[:n_spots])
+    return chosen, replace(outline, edge=float(level[chosen].max()))
+
+
+def draw_layers(
+    rng: np.random.Generator, um: np.ndarray, n_spots: int, n_domains: int
+) -> tuple[np.ndarray, Layers]:
+    """Which places of an array (M, 2; micrometres) lie on tissue, in no order; the tissue, of layers."""
+    outline = draw_outline(rng, um, (0.5, 0.5))
+    centre = outline.frame_um / 2 + outline.radius * np.array([rng.uniform(-0.5, 0.5), 2.0])
+    chosen, outline = choose_spots(rng, um, outline, n_spots)
     # Layers of unequal width, none thinner than a third of the mean.
     shares = 1 / 3 / n_domains + 2 / 3 * rng.dirichlet(np.full(n_domains, 4.0))
-    unbounded = Tissue(**shape, edge=float(level[on_tissue].max()), bounds=np.empty(0))
-    bounds = np.quantile(unbounded.layer(um), np.cumsum(shares)[:-1])
-    return on_tissue, Tissue(**shape, edge=unbounded.edge, bounds=bounds)
+    depth = Layers(outline, centre, np.empty(0)).depth(um[chosen])
+    return chosen, Layers(outline, centre, np.quantile(depth, np.cumsum(shares)[:-1]))

@@ -9,8 +9,9 @@ import numpy as np
 
 from spatialrun.errors import UsageError
 from spatialrun.methods.simulate.counts import PATTERNS, Effects, choose_svg, draw_counts
-from spatialrun.methods.simulate.image import draw_image, shrink
-from spatialrun.methods.simulate.tissue import PITCH_UM, draw_tissue, hexagons
+from spatialrun.methods.simulate.image import Stain, draw_image, mixed_stain, shrink
+from spatialrun.methods.simulate.programs import MITOCHONDRIAL
+from spatialrun.methods.simulate.tissue import PITCH_UM, Tissue, draw_layers, hexagons
 
 SPOT_UM = 55.0
 """Diameter of a Visium spot."""
@@ -18,10 +19,6 @@ FIDUCIAL_UM = 90.0
 MICRONS_PER_PIXEL = 0.5
 """Of the full-resolution image, which is never drawn."""
 LOWRES_PIXELS = 600
-MITOCHONDRIAL = (
-    *("MT-CO1", "MT-CO2", "MT-CO3", "MT-ATP6", "MT-ATP8", "MT-CYB"),
-    *("MT-ND1", "MT-ND2", "MT-ND3", "MT-ND4", "MT-ND4L", "MT-ND5", "MT-ND6"),
-)
 
 
 class SimulationParameters(TypedDict, total=False):
@@ -70,10 +67,13 @@ class SimulatedVisium:
     scalefactors, images
         As Space Ranger has them; images ``hires`` and ``lowres`` are (3, y, x) uint8.
     domain
-        (N,) int32: 1 to n_domains, in the order of the layers.
+        (N,) int32: 1 to the number of domains; layers are in their order.
+    domain_names
+        (D,) str: what the domains are called.
     svg, pattern, effect_size
-        (G,) bool; (G,) str, one of ``PATTERNS`` or empty; (G,) float64, log2 of the expected expression
-        (relative to depth) at the pattern's highest over its lowest place, 0 for all other genes.
+        (G,) bool; (G,) str, one of ``PATTERNS`` (in a cohort the gene's program) or empty; (G,) float64, log2 of
+        the expected expression (relative to depth) at the pattern's highest over its lowest place, 0 for all
+        other genes.
     """
 
     counts: Any
@@ -86,9 +86,19 @@ class SimulatedVisium:
     scalefactors: dict[str, float]
     images: dict[str, np.ndarray]
     domain: np.ndarray
+    domain_names: np.ndarray
     svg: np.ndarray
     pattern: np.ndarray
     effect_size: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Spots:
+    """Spots on tissue: rows and columns of the array (N,), places in micrometres (N, 2)."""
+
+    row: np.ndarray
+    column: np.ndarray
+    um: np.ndarray
 
 
 def simulate_visium(
@@ -146,10 +156,10 @@ def simulate_visium(
         )
     rng = np.random.default_rng(seed)
     array_row, array_col, um = hexagons(n_spots)
-    on_tissue, tissue = draw_tissue(rng, um, n_spots, n_domains)
-    array_row, array_col, um = array_row[on_tissue], array_col[on_tissue], um[on_tissue]
-    domain = tissue.domain(um)
-    place = (um - um.min(axis=0)) / max(np.ptp(um, axis=0).max(), PITCH_UM)
+    chosen, tissue = draw_layers(rng, um, n_spots, n_domains)
+    spots = Spots(array_row[chosen], array_col[chosen], um[chosen])
+    domain = tissue.domain(spots.um)
+    place = (spots.um - spots.um.min(axis=0)) / max(np.ptp(spots.um, axis=0).max(), PITCH_UM)
 
     depth = np.exp(depth_sigma * rng.standard_normal(n_spots)) * rng.uniform(0.7, 1.3, n_domains)[domain - 1]
     depth *= mean_counts / depth.mean()
@@ -165,17 +175,46 @@ def simulate_visium(
     effects = Effects(place, domain, depth, pattern, effect_size, seed)
 
     counts = draw_counts(rng, depth, abundance, alpha, effects)
-    hires = draw_image(rng, tissue, image_size)
-    height, width = tissue.frame_um[::-1] / MICRONS_PER_PIXEL
+    stain = mixed_stain(rng.permutation(np.linspace(0, 1, n_domains)))
+    return section(
+        rng,
+        spots,
+        tissue,
+        stain,
+        image_size,
+        counts=counts,
+        gene_names=gene_names(abundance, pattern),
+        domain_names=np.array([str(number) for number in range(1, n_domains + 1)], dtype=object),
+        pattern=pattern,
+        effect_size=effect_size,
+    )
+
+
+def section(
+    rng: np.random.Generator,
+    spots: Spots,
+    tissue: Tissue,
+    stain: Stain,
+    image_size: int,
+    *,
+    counts: Any,
+    gene_names: np.ndarray,
+    domain_names: np.ndarray,
+    pattern: np.ndarray,
+    effect_size: np.ndarray,
+) -> SimulatedVisium:
+    """Join counts with what a slide has beside them: image, scale factors, barcodes."""
+    hires = draw_image(rng, tissue, stain, image_size)
+    height, width = tissue.outline.frame_um[::-1] / MICRONS_PER_PIXEL
     lowres = shrink(hires, min(1.0, LOWRES_PIXELS / max(hires.shape)))
     return SimulatedVisium(
         counts=counts,
-        barcodes=_barcodes(rng, n_spots),
-        gene_names=gene_names(abundance, pattern),
-        gene_ids=np.array([f"SIMG{i:011d}" for i in range(1, n_genes + 1)], dtype=object),
-        array_row=array_row,
-        array_col=array_col,
-        spatial=um / MICRONS_PER_PIXEL,
+        barcodes=_barcodes(rng, len(spots.um)),
+        gene_names=gene_names,
+        gene_ids=np.array([f"SIMG{i:011d}" for i in range(1, len(gene_names) + 1)], dtype=object),
+        array_row=spots.row,
+        array_col=spots.column,
+        spatial=spots.um / MICRONS_PER_PIXEL,
         scalefactors={
             "spot_diameter_fullres": SPOT_UM / MICRONS_PER_PIXEL,
             "fiducial_diameter_fullres": FIDUCIAL_UM / MICRONS_PER_PIXEL,
@@ -183,7 +222,8 @@ def simulate_visium(
             "tissue_lowres_scalef": float(max(lowres.shape) / max(height, width)),
         },
         images={"hires": hires, "lowres": lowres},
-        domain=domain,
+        domain=tissue.domain(spots.um),
+        domain_names=domain_names,
         svg=effect_size > 0,
         pattern=pattern,
         effect_size=effect_size,

@@ -11,9 +11,9 @@ from scipy.sparse import csr_matrix
 
 from spatialrun.errors import UsageError
 from spatialrun.methods.simulate.counts import PATTERNS, choose_svg
-from spatialrun.methods.simulate.image import draw_image, shrink
+from spatialrun.methods.simulate.image import draw_image, mixed_stain, shrink
 from spatialrun.methods.simulate.patterns import Patterns, draw_patterns
-from spatialrun.methods.simulate.tissue import MARGIN_UM, draw_tissue
+from spatialrun.methods.simulate.tissue import MARGIN_UM, draw_layers
 from spatialrun.methods.simulate.visium import FIDUCIAL_UM, LOWRES_PIXELS, MICRONS_PER_PIXEL, gene_names
 
 FILLED = 0.6
@@ -185,7 +185,7 @@ def simulate_visium_hd(
     side = int(np.ceil(np.sqrt(n_bins / FILLED)))
     array_row, array_col = np.divmod(np.arange(side * side, dtype=np.int32), np.int32(side))
     um = _places(array_row, array_col, bin_um)
-    on_tissue, tissue = draw_tissue(rng, um, n_bins, n_domains)
+    on_tissue, tissue = draw_layers(rng, um, n_bins, n_domains)
     # Row by row, as Space Ranger names and orders them.
     on_tissue = np.sort(on_tissue)
     array_row, array_col, um = array_row[on_tissue], array_col[on_tissue], um[on_tissue]
@@ -207,9 +207,10 @@ def simulate_visium_hd(
     row_of[chosen] = np.arange(n_svg)
 
     patterns = draw_patterns(rng, kind, effect_size[chosen], place, domain, depth)
-    hires = draw_image(rng, tissue, image_size)
+    stain = mixed_stain(rng.permutation(np.linspace(0, 1, n_domains)))
+    hires = draw_image(rng, tissue, stain, image_size)
     lowres = shrink(hires, min(1.0, LOWRES_PIXELS / max(hires.shape)))
-    longer = tissue.frame_um.max() / MICRONS_PER_PIXEL
+    longer = tissue.outline.frame_um.max() / MICRONS_PER_PIXEL
     return SimulatedVisiumHd(
         bin_um=bin_um,
         side=side,

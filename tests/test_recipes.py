@@ -21,6 +21,7 @@ from spatialrun.store.runs import Run
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 MEMORY = 4 * 10**9
+COHORT = ("p1-t4", "p1-t5", "p1-t7", "p1-t10", "p2-t1", "p2-t2", "p2-t5", "p2-t6")
 
 
 @pytest.fixture
@@ -31,12 +32,16 @@ def small(sections, tmp_path, monkeypatch) -> None:
     )
     labels = tmp_path / "labels.csv"
     labels.write_text("barcode,layer\nBC-1,L1\n")
+    for name in COHORT:
+        (tmp_path / "cohort" / name).mkdir(parents=True)
+        (tmp_path / "cohort" / name / "outs").symlink_to(sections["a"])
     for name, value in {
         "STORE": tmp_path / "store",
         "VISIUM": sections["a"],
         "VISIUM_1": sections["a"],
         "VISIUM_2": sections["b"],
         "LABELS": labels,
+        "COHORT": tmp_path / "cohort",
         "HD": hd,
     }.items():
         monkeypatch.setenv(name, str(value))

@@ -19,6 +19,7 @@ from spatialrun.steps.contract import (
     Write,
     parameter,
 )
+from spatialrun.steps.on_anndata import functions_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,3 +129,6 @@ def _chosen(table: pd.DataFrame, params: AnnotateParams, where: Where) -> dict[s
                 hint=f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(there)}.",
             )
     return columns
+
+
+__getattr__ = functions_of(__name__)

@@ -16,6 +16,7 @@ from spatialrun.steps.contract import (
     parameter,
 )
 from spatialrun.steps.embed import NEIGHBORS, graph_names
+from spatialrun.steps.on_anndata import functions_of
 
 
 class ClusterLeidenParams(Parameters):
@@ -87,3 +88,6 @@ class ClusterLeiden(Step):
             "labels": pd.Categorical.from_codes(found.labels, names),
             "about": {"params": about, "modularity": found.modularity},
         }
+
+
+__getattr__ = functions_of(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spatialrun.steps.contract import Context, Inputs, Outputs, Parameters, Shape, Step, parameter
 from spatialrun.steps.labels import as_labels
+from spatialrun.steps.on_anndata import functions_of
 
 
 class CompareLabelsParams(Parameters):
@@ -45,3 +46,6 @@ class CompareLabels(Step):
         context.log(f"ARI {scores['ari']:.3f}, NMI {scores['nmi']:.3f} over {scores['n_spots']:.0f} spots")
         context.measure(ari=scores["ari"], nmi=scores["nmi"], n_spots=scores["n_spots"])
         return {"scores": found.scores, "domains": found.domains, "contingency": found.contingency}
+
+
+__getattr__ = functions_of(__name__)

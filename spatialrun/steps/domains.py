@@ -20,6 +20,7 @@ from spatialrun.steps.contract import (
     Step,
     parameter,
 )
+from spatialrun.steps.on_anndata import functions_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -268,3 +269,6 @@ def _mask(values: Any, column: str) -> np.ndarray:
             "data.values", f"the column {column} {held}", where=Where(slot=f"var/{name_of(column) or column}")
         )
     return mask
+
+
+__getattr__ = functions_of(__name__)

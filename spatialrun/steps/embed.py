@@ -18,6 +18,7 @@ from spatialrun.steps.contract import (
     Write,
     parameter,
 )
+from spatialrun.steps.on_anndata import functions_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -263,3 +264,6 @@ def _marked(mask: np.ndarray, name: str) -> np.ndarray:
     if not mask.any():
         raise DataError("data.values", f"the column {name} marks no gene", where=where)
     return np.flatnonzero(mask)
+
+
+__getattr__ = functions_of(__name__)

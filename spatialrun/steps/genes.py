@@ -19,6 +19,7 @@ from spatialrun.steps.contract import (
     Step,
     parameter,
 )
+from spatialrun.steps.on_anndata import functions_of
 
 
 class GenesVariableParams(Parameters):
@@ -110,3 +111,6 @@ class GenesSelect(Step):
         chosen = combine(len(inputs["genes"].read()), **lists)
         context.log(f"{chosen.sum()} of {len(chosen)} genes are selected")
         return {"mask": chosen}
+
+
+__getattr__ = functions_of(__name__)

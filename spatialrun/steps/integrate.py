@@ -18,6 +18,7 @@ from spatialrun.steps.contract import (
     parameter,
 )
 from spatialrun.steps.domains import MultispatiParams, SpagcnParams, categories
+from spatialrun.steps.on_anndata import functions_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,3 +138,6 @@ def _outputs(inputs: Mapping[str, Inputs], found: Sequence[Domains]) -> dict[str
         sample: {"domain": categories(own.domain, n_domains), "refined": categories(own.refined, n_domains)}
         for sample, own in zip(inputs, found, strict=True)
     }
+
+
+__getattr__ = functions_of(__name__)

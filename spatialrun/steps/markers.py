@@ -23,6 +23,7 @@ from spatialrun.steps.contract import (
     parameter,
 )
 from spatialrun.steps.labels import as_labels
+from spatialrun.steps.on_anndata import functions_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -344,3 +345,6 @@ def _about(found: spagcn.Metagene, params: MetageneParams) -> dict[str, Any]:
         "groupby": params.groupby,
         "domain": params.target_cluster,
     }
+
+
+__getattr__ = functions_of(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spatialrun.steps.contract import Context, Inputs, Outputs, Parameters, Shape, Step, parameter
+from spatialrun.steps.on_anndata import functions_of
 
 
 class NormalizeLogParams(Parameters):
@@ -31,3 +32,6 @@ class NormalizeLog(Step):
 
         norm = to_depth(inputs["counts"].read(), params.target_sum)
         return {"norm": norm, "lognorm": log1p(norm)}
+
+
+__getattr__ = functions_of(__name__)

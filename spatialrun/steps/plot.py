@@ -25,6 +25,7 @@ from spatialrun.steps.contract import (
     Write,
     parameter,
 )
+from spatialrun.steps.on_anndata import functions_of
 from spatialrun.steps.shown import Shown, Top, color_reads, n_panels, panels_of
 
 if TYPE_CHECKING:
@@ -335,3 +336,6 @@ def _background(inputs: Inputs, params: SectionParams) -> tuple[np.ndarray | Non
                 hint=f"It has: {', '.join(there)}.",
             )
     return image.sel(c=names).to_numpy(), scalef
+
+
+__getattr__ = functions_of(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spatialrun.steps.contract import Context, Inputs, Outputs, Parameters, Shape, Step, parameter
+from spatialrun.steps.on_anndata import functions_of
 from spatialrun.steps.regex import Regex
 
 
@@ -58,3 +59,6 @@ class QcMetrics(Step):
             "total_counts": genes.total_counts,
             "pct_dropout_by_counts": genes.pct_dropout_by_counts,
         }
+
+
+__getattr__ = functions_of(__name__)

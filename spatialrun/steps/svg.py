@@ -20,6 +20,7 @@ from spatialrun.steps.contract import (
     StreamingStep,
     parameter,
 )
+from spatialrun.steps.on_anndata import functions_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -255,3 +256,6 @@ def _table(setup: Inputs, genes: Any) -> pd.DataFrame:
             **statistics,
         }
     )
+
+
+__getattr__ = functions_of(__name__)

@@ -45,6 +45,8 @@ MITOCHONDRIAL = (
 )
 KNOWN = sum(map(len, PROGRAMS.values()), 0) + len(HOUSEKEEPING) + len(MITOCHONDRIAL)
 """Genes with symbols of their own; any others have names that say nothing."""
+CLEAREST = 3.5
+"""Log2 of what a program does to the first of its genes, which is abundant."""
 
 ACTIVITY: Mapping[str, Mapping[str, float]] = {
     "tumour": {"keratinocyte": 1, "malignant": 1},
@@ -117,7 +119,10 @@ def draw_transcriptome(
     # What has a program can be seen: it is not among the rarest half.
     spread[(program != "") & (level == 0)] = np.abs(spread[(program != "") & (level == 0)])
     abundance = np.exp(abundance_sigma * (level + spread))
+    leading = [symbols.index(genes[0]) for genes in PROGRAMS.values()]
+    abundance[leading] = np.exp(1.6 * abundance_sigma)
     strength = np.where(level > 0, rng.uniform(1.8, 3.2, n_genes), rng.uniform(0.7, 2.0, n_genes))
+    strength[leading] = CLEAREST
     activity = np.array(
         [[ACTIVITY[domain].get(name, 0.0) for name in (*programs, "")] for domain in DOMAINS], dtype=float
     )

@@ -89,12 +89,6 @@ def grid_eigenvalues(spots: Spots, lengthscale: float, precision: Precision, W: 
     return found
 
 
-def leading(values: Array, n_spots: int) -> int:
-    """How many descending eigenvalues hold all but ``RESIDUAL`` of their sum."""
-    held = np.cumsum(values)
-    return min(int(np.searchsorted(held, (1.0 - RESIDUAL) * held[-1])) + 1, n_spots - 1)
-
-
 def grouped_eigenvalues(values: list[Array], rank: int) -> tuple[list[Array], list[int]]:
     """Means of groups of the first ``rank`` eigenvalues for each weight, and the groups' edges."""
     edges = group_edges(rank)

@@ -16,7 +16,6 @@ from spatialrun.methods.spatialde.density import (
     grid_eigenvalues,
     grouped_density,
     grouped_eigenvalues,
-    leading,
     neighbour_cumulants,
     precision_of,
     quadrature,
@@ -27,7 +26,7 @@ from spatialrun.methods.spatialde.features import LowRankGram, gram
 from spatialrun.methods.spatialde.grid import COARSE, Grid, Spots
 from spatialrun.methods.spatialde.kernels import Kernel
 from spatialrun.methods.spatialde.neighbours import NeighbourKernel
-from spatialrun.methods.spatialde.spectrum import grouped_spectrum, standardised_groups
+from spatialrun.methods.spatialde.spectrum import grouped_spectrum, leading, standardised_groups
 from spatialrun.methods.spatialde.sums import KernelSums, SizeClasses, feature_moments, kernel_sums
 from spatialrun.methods.spatialde.tables import Moments
 

@@ -26,7 +26,7 @@ from spatialrun.methods.spatialde.grid import FINE, Grid, Spots
 from spatialrun.methods.spatialde.kernels import Kernel, checked_coordinates
 from spatialrun.methods.spatialde.large import large_setup, ordered_spots
 from spatialrun.methods.spatialde.score_kernels import TILE
-from spatialrun.methods.spatialde.spectrum import grouped_spectrum, leading_features
+from spatialrun.methods.spatialde.spectrum import eigenvalues, grouped_spectrum, leading, leading_features
 from spatialrun.methods.spatialde.tables import moments
 
 Array = NDArray[np.float64]
@@ -43,7 +43,7 @@ SHAPE_NODES = 6
 SPOTS_FOR_GRIDS = 512
 RANK_FOR_GRIDS = 12.0
 # Of the features that are only for the shape of the null distribution, which leaves out more than that.
-FOR_SHAPE = 1e-4
+FOR_SHAPE = 1e-7
 
 
 def setup(
@@ -183,8 +183,10 @@ def _describe(
         # Σ v = 0 at the maximum likelihood: the means drop out of F'v, and with them what would cancel.
         F = F - F.mean(axis=0)
     c = interpolation(chebyshev(SHAPE_NODES), table.h.shape[1]) @ moment.c
-    leading = leading_features(F)
-    shapes = [grouped_spectrum(leading, h[:, j], c[j]) for j in range(SHAPE_NODES)]
+    first, whole = leading_features(F)
+    # Where all eigenvalues are known as many are kept as of many spots.
+    rank = leading(eigenvalues(first, h[:, 0]), len(x)) if whole and isinstance(K, DenseGram) else None
+    shapes = [grouped_spectrum(first, h[:, j], c[j], rank=rank) for j in range(SHAPE_NODES)]
     spectrum = np.array([values for values, _ in shapes])
     held = F if grid is None else F[:, :0]
     return _Description([held], moment.E, moment.J, moment.c, spectrum, shapes[0][1], third, usable, grid)

@@ -16,10 +16,20 @@ SINGLE = 6
 N_GROUPS = 48
 
 
-def leading_features(F: Array) -> Array:
-    """The first columns of ``F`` that hold all but ``RESIDUAL`` of the kernel's trace."""
+# Up to so many features that hold all but so much of a kernel, all eigenvalues are computed.
+FEW_FEATURES, ALL = 400, 1e-6
+
+
+def leading_features(F: Array) -> tuple[Array, bool]:
+    """The first columns of ``F`` that hold nearly all of the kernel's trace, and whether that is as good as all.
+
+    Where these are many, those that hold all but ``RESIDUAL``.
+    """
     held = np.cumsum((F * F).sum(axis=0))
-    return F[:, : int(np.searchsorted(held, (1.0 - RESIDUAL) * held[-1])) + 1]
+    count = int(np.searchsorted(held, (1.0 - ALL) * held[-1])) + 1
+    if count <= FEW_FEATURES:
+        return F[:, :count], True
+    return F[:, : int(np.searchsorted(held, (1.0 - RESIDUAL) * held[-1])) + 1], False
 
 
 def group_edges(rank: int) -> list[int]:
@@ -33,19 +43,31 @@ def group_edges(rank: int) -> list[int]:
     return sorted(set(edges))
 
 
-def grouped_spectrum(F: Array, W: Array, c: float) -> tuple[Array, Array]:
-    """Eigenvalues of P^½ (F F' - cI) P^½ as (values, multiplicities), (``N_GROUPS``,) each, scaled to variance 1.
+def leading(values: Array, n_spots: int) -> int:
+    """How many descending eigenvalues hold all but ``RESIDUAL`` of their sum."""
+    held = np.cumsum(values)
+    return min(int(np.searchsorted(held, (1.0 - RESIDUAL) * held[-1])) + 1, n_spots - 1)
 
-    Q - e is half the sum of these eigenvalues times centred chi-squared variables. A shift by c moves the
-    N - 1 eigenvalues by c times their mean weight, which is exact where W is the same at all spots.
-    """
-    S1 = W.sum()
+
+def eigenvalues(F: Array, W: Array) -> Array:
+    """Those of P^½ F F' P^½ that are not zero, descending."""
     f = F.T @ W
     scaled = F * np.sqrt(W)[:, None]
     # A product with its own transpose is computed by half.
-    values = np.linalg.eigvalsh(scaled.T @ scaled - np.outer(f, f) / S1)[::-1]
-    rank = min(len(values), len(W) - 1)
-    shift = c * (S1 - (W * W).sum() / S1) / (len(W) - 1)
+    found: Array = np.linalg.eigvalsh(scaled.T @ scaled - np.outer(f, f) / W.sum())[::-1]
+    return found
+
+
+def grouped_spectrum(F: Array, W: Array, c: float, *, rank: int | None = None) -> tuple[Array, Array]:
+    """Eigenvalues of P^½ (F F' - cI) P^½ as (values, multiplicities), (``N_GROUPS``,) each, scaled to variance 1.
+
+    Q - e is half the sum of these eigenvalues times centred chi-squared variables. A shift by c moves the
+    N - 1 eigenvalues by c times their mean weight, which is exact where W is the same at all spots. Of those of
+    F F' the first ``rank`` are kept; all by default.
+    """
+    values = eigenvalues(F, W)
+    rank = rank or min(len(values), len(W) - 1)
+    shift = c * (W.sum() - (W * W).sum() / W.sum()) / (len(W) - 1)
     edges = group_edges(rank)
     means = np.array([values[start:stop].mean() for start, stop in pairwise(edges)])
     return standardised_groups(means, edges, shift, len(W))

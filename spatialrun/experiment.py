@@ -5,13 +5,13 @@ Printing an experiment reads only the run's manifest; values are read when they 
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spatialrun import markup
 from spatialrun.errors import RecipeErrors, StoreError, UsageError, Where
 from spatialrun.listing import (
     WIDTH,
@@ -290,19 +290,15 @@ class Experiment:
         return f"<experiment {self.store.url}, run {self.run.id}: {', '.join(self.samples)}>"
 
     def _repr_html_(self) -> str:
-        samples = "".join(
-            f"<tr>{_cells(name, describe_metadata(self.run, name), describe_size(self.run.slots(name)))}</tr>"
+        samples = markup.table(
+            (name, describe_metadata(self.run, name), describe_size(self.run.slots(name)))
             for name in self.samples
         )
-        groups = "".join(
-            f"<tr>{_cells(group, ', '.join(entries))}</tr>"
-            for group, entries in list_groups(shared_slots(self.run)).items()
+        groups = markup.table(
+            (group, ", ".join(entries)) for group, entries in list_groups(shared_slots(self.run)).items()
         )
-        run = html.escape(f"run {self.run.id}: {self.run.status}")
-        return (
-            f"<div><p><b>spatialrun experiment</b>, {run}</p><table>{samples}</table>"
-            f"<details><summary>what every sample holds</summary><table>{groups}</table></details></div>"
-        )
+        held = markup.folded("what every sample holds", groups)
+        return markup.box("experiment", f"run {self.run.id}: {self.run.status}", samples, held)
 
     def _view(self) -> str:
         """Return the path of the view, which is made where there is none; what makes it whole is written last."""
@@ -376,7 +372,3 @@ def _store_of(place: str | os.PathLike[str], profile: str | Sequence[str]) -> st
 
 def _is_table(slot: str, ref: ObjectRef) -> bool:
     return group_of(slot) == "uns" and ref.kind == "table"
-
-
-def _cells(*texts: str) -> str:
-    return "".join(f"<td>{html.escape(text)}</td>" for text in texts)

@@ -62,6 +62,9 @@ class Outcome:
     changed: bool
     errors: tuple[SpatialrunError, ...] = ()
 
+    def _repr_html_(self) -> str:
+        return self.run._repr_html_()
+
 
 def apply(
     graph: Graph,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from spatialrun import markup, words
 from spatialrun.errors import RecipeErrors, SpatialrunError
 from spatialrun.plan.choice import Choice, everything
 from spatialrun.plan.graph import Graph, build
 from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
+from spatialrun.plan.wording import reason_words
 from spatialrun.recipe.model import Recipe
 from spatialrun.steps.contract import Shape
 from spatialrun.store.elements import ObjectRef
@@ -57,6 +60,23 @@ class Plan:
     def chosen(self) -> Iterator[PlannedTask]:
         """The tasks that were chosen, in order."""
         return (planned for id, planned in self.tasks.items() if id in self.choice.tasks)
+
+    def _repr_html_(self) -> str:
+        """A row for every step: how many of its tasks are cached, run or wait, and why."""
+        steps: dict[str, list[PlannedTask]] = {}
+        for planned in self.chosen:
+            steps.setdefault(planned.task.id.step, []).append(planned)
+        rows = [
+            (
+                step,
+                tasks[0].task.entry.uses,
+                _counted(planned.decision.status for planned in tasks),
+                "; ".join(dict.fromkeys(reason_words(r) for p in tasks for r in p.decision.reasons)),
+            )
+            for step, tasks in steps.items()
+        ]
+        said = _counted(planned.decision.status for planned in self.chosen)
+        return markup.box("plan", said, markup.table(rows, ("step", "uses", "tasks", "why")))
 
 
 def make_graph(recipe: Recipe) -> Graph:
@@ -171,3 +191,7 @@ def _peek(task: Task) -> Shape | None:
         return task.step.peek(task.entry.params, task.site)
     except (SpatialrunError, OSError):
         return None  # said properly when the reader runs
+
+
+def _counted(statuses: Iterable[str]) -> str:
+    return words.listed((number, status) for status, number in Counter(statuses).items())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from spatialrun import markup, words
 from spatialrun.errors import StoreError, Where
 from spatialrun.store.backend import Backend
 from spatialrun.store.elements import ObjectRef
@@ -52,6 +54,30 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """A row for every step: how its tasks ended, their time in all and the most memory; errors below."""
+        steps: dict[str, list[TaskEntry]] = {}
+        for task in self.tasks.values():
+            steps.setdefault(task.step, []).append(task)
+        rows = [
+            (
+                step,
+                tasks[0].uses,
+                words.listed((n, status) for status, n in Counter(task.status for task in tasks).items()),
+                words.duration(sum(task.facts.get("wall_s") or 0 for task in tasks)),
+                words.size(max(task.facts.get("peak_rss") or 0 for task in tasks)),
+            )
+            for step, tasks in steps.items()
+        ]
+        errors = [
+            (f"{task.step}, {task.sample}", str(error.get("code", "")), str(error.get("what", "")))
+            for task in self.tasks.values()
+            if (error := task.facts.get("error"))
+        ]
+        head = ("step", "uses", "tasks", "time", "memory")
+        parts = [markup.table(rows, head), *([markup.table(errors)] if errors else [])]
+        return markup.box("run", f"{self.id}: {self.status}", *parts)
 
     def slots(self, sample: str) -> dict[str, ObjectRef]:
         """Return a sample's slots, those written later last."""

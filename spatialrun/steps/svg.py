@@ -35,7 +35,7 @@ TOGETHER = 2_000_000
 """Counts that are added up at once."""
 LARGEST_DENSE = 5_000
 """Spots up to which the method holds kernel matrices whole."""
-BYTES_A_SPOT = 2_200
+BYTES_A_SPOT = 1_400
 """Of the set-up of larger samples."""
 
 

@@ -311,10 +311,11 @@ def squidpys(folder: Path, python: str) -> dict[str, Any]:
     command = [python, "-W", "ignore", "-c", SQUIDPY, str(sample), str(found), *square]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     theirs = np.load(found)
-    begun = time.perf_counter()
-    weights = moran.neighbor_weights(inputs["spatial"].read())
-    ours = moran.moments(weights, counts.indptr, counts.indices, counts.data)["I"]
-    seconds = time.perf_counter() - begun
+    for _ in range(2):  # the first is for the compiler
+        begun = time.perf_counter()
+        weights = moran.neighbor_weights(inputs["spatial"].read())
+        ours = moran.moments(weights, counts.indptr, counts.indices, counts.data)["I"]
+        seconds = time.perf_counter() - begun
     both = np.isfinite(ours) & np.isfinite(theirs["I"])
     return {
         "squidpy": str(theirs["version"]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialrun.methods.partition import Labels, fill_empty
 from spatialrun.methods.reporter import SILENT, Reporter
 
 Array = NDArray[np.float64]
@@ -15,6 +16,8 @@ STARTS = 100
 """On sections of cortex one start in five to fifteen reaches the best optimum: a hundred hardly ever miss it."""
 START_SPOTS = 10_000
 """Most spots that starts are run on; the best one is finished on all."""
+FITTED_SPOTS = 50_000
+"""Most spots that `clusters` fits; all of them get a label."""
 LLOYD_ROUNDS = 10
 MAX_ITERATIONS = 300
 TOLERANCE = 1e-5
@@ -90,6 +93,43 @@ def fit(
         if some is not Y:
             best.follow(Y)
     return TiedMixture(mean, whitening, best.slope, best.offset, best.log_likelihood)
+
+
+def clusters(
+    X: Array,
+    n_clusters: int,
+    rng: np.random.Generator,
+    *,
+    starts: int = STARTS,
+    report: Reporter = SILENT,
+) -> Labels:
+    """Labels of exactly ``n_clusters`` by the most likely mixture, (N,) int32 of 0 to n_clusters - 1.
+
+    Parameters
+    ----------
+    X
+        (N, D).
+    n_clusters
+        At most N.
+    rng
+        Draws the starts, and the spots that are fitted where there are more than 50,000.
+    starts
+        As of `fit`.
+    report
+        Is told the likelihood, and warned of clusters that are empty but for one spot.
+    """
+    fitted = X
+    if len(X) > FITTED_SPOTS:
+        fitted = X[np.sort(rng.choice(len(X), FITTED_SPOTS, replace=False))]
+    model = fit(fitted, n_clusters, rng, starts=starts, report=report)
+    report.log(f"mixture of {n_clusters} domains: log-likelihood {model.log_likelihood:.4f} a spot.")
+    scores = model.scores(X)
+    labels, n_empty = fill_empty(scores.argmax(axis=1).astype(np.int32), n_clusters, scores.max(axis=1))
+    if n_empty:
+        report.warn(
+            f"{n_empty} of {n_clusters} domains hold one spot each: fewer can be told apart in these data"
+        )
+    return labels
 
 
 def _most_likely(

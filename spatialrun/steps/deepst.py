@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from spatialrun.errors import DataError, Where
-from spatialrun.methods.deepst.schedule import ConvType
+from spatialrun.methods.deepst.schedule import LR, ConvType
 from spatialrun.steps.contract import (
     CohortStep,
     Context,
@@ -24,10 +24,10 @@ from spatialrun.steps.domains import categories
 if TYPE_CHECKING:
     from spatialrun.methods import deepst
 
-LIBRARIES = 600_000_000
-"""Memory of torch, torch_geometric, umap and scikit-learn once they are imported."""
-DENSE_BLOCKS = 150_000_000
-"""Blocks of spots that principal components are computed in, and their products."""
+PREPARED_WITH = 150_000_000
+"""Memory of scikit-learn once it is imported, and of blocks of spots that components are computed in."""
+LEARNT_WITH = 650_000_000
+"""Memory of torch, umap and their compiled code."""
 
 
 class LossWeights(Parameters):
@@ -49,6 +49,12 @@ class DeepstParams(Parameters):
     image_features: str = parameter(
         "image.texture", "Array of obsm with features of the image (embed.image), where `use_image` is set."
     )
+    n_genes: int | None = parameter(
+        3000,
+        "Highly variable genes (vst) that are used; null for all, as in the published code.",
+        unit="genes",
+        ge=2,
+    )
     pca_n_comps: int = parameter(200, "Principal components that are learnt from.", unit="components", ge=2)
     spatial_k: int = parameter(
         30, "Nearest spots among which those with like expression are looked for.", unit="spots", ge=1
@@ -57,11 +63,13 @@ class DeepstParams(Parameters):
         4, "Ranks by likeness that are looked at; neighbour_k - 1 spots lend expression.", unit="spots", ge=2
     )
     keep_nearest: bool = parameter(
-        False, "Whether the spot most alike lends expression too; the published code skips it."
+        True, "Whether the spot most alike lends expression too; the published code skips it."
     )
     adjacent_weight: float = parameter(0.3, "Weight of the expression lent by neighbours.", ge=0)
     target_sum: float = parameter(1.0, "Counts of a spot before the logarithm.", unit="counts", gt=0)
-    clip: float | None = parameter(None, "Largest absolute z-score; null for none.", gt=0)
+    clip: float | None = parameter(
+        10.0, "Largest absolute z-score; null for none, as in the published code.", gt=0
+    )
     n_domains: int = parameter(
         7, "How many domains; exactly as many are found.", unit="domains", late=True, ge=2
     )
@@ -76,6 +84,12 @@ class DeepstParams(Parameters):
     pre_epochs: int = parameter(200, "Epochs before there are clusters.", unit="epochs", late=True, ge=1)
     epochs: int = parameter(200, "Most epochs with clusters.", unit="epochs", late=True, ge=0)
     conv_type: ConvType = parameter("GATConv", "Graph convolution.", late=True)
+    lr: float = parameter(
+        LR,
+        "Learning rate; at the published 5e-4 the network hardly leaves its random start.",
+        late=True,
+        gt=0,
+    )
     loss_weights: LossWeights = parameter(
         LossWeights(), "Weights of the parts of the loss; the published class has 10, 0.1 and 100.", late=True
     )
@@ -84,12 +98,17 @@ class DeepstParams(Parameters):
         "The array, whose 6 or 4 nearest spots vote on each spot; none refines nothing.",
         late=True,
     )
+    clustering: Literal["leiden", "mixture"] = parameter(
+        "leiden",
+        "How `n_domains` are found in the embedding: Leiden communities, or a Gaussian mixture.",
+        late=True,
+    )
     smooth: bool = parameter(
         True,
         "Whether the embedding is averaged over those spots before it is partitioned; the published one is not.",
         late=True,
     )
-    seed: int = parameter(0, "Seed of weights, noise and Leiden.", late=True, ge=0)
+    seed: int = parameter(0, "Seed of weights, noise and the partition.", late=True, ge=0)
 
     def schedule(self, adversary_weight: float = 0.0) -> deepst.Schedule:
         """As the method takes it."""
@@ -103,11 +122,16 @@ class DeepstParams(Parameters):
         return [Read("features", f"obsm/{self.image_features}")] if self.use_image else []
 
     def memory(self, shape: Shape) -> int:
-        """Counts with those of four neighbours, twice; components, the network's state, edges."""
-        lent = 8 * min(shape.nnz * self.neighbour_k, shape.n_obs * shape.n_vars)
-        learnt = 4 * shape.n_obs * (8 * self.pca_n_comps + 1500) + 80 * shape.n_obs * self.knn_k
-        loadings = 100 * shape.n_vars * self.pca_n_comps
-        return LIBRARIES + DENSE_BLOCKS + 20 * shape.nnz + 3 * lent + learnt + loadings
+        """The larger of two peaks: of counts with those that neighbours lend, and of the training.
+
+        As measured from 1,500 to 50,000 spots. A gene is among what neighbour_k spots hold together as if they
+        held it independently.
+        """
+        size = shape.n_obs * shape.n_vars
+        held = size * (1 - (1 - shape.nnz / max(size, 1)) ** self.neighbour_k)
+        prepared = 8 * shape.nnz + 30 * held + self.pca_n_comps * (12 * shape.n_obs + 24 * shape.n_vars)
+        learnt = shape.n_obs * (24 * self.pca_n_comps + 100 * self.knn_k + 6000)
+        return int(max(PREPARED_WITH + prepared, LEARNT_WITH + learnt))
 
 
 class DomainsDeepstParams(DeepstParams):
@@ -125,9 +149,18 @@ class DomainsDeepst(StagedStep):
     """
 
     name = "domains.deepst"
+    version = 2
     resource = "gpu"
     determinism = "seeded"
-    distributions = ("igraph", "scikit-learn", "torch", "torch_geometric", "umap-learn")
+    distributions = (
+        "igraph",
+        "scanpy",
+        "scikit-learn",
+        "scikit-misc",
+        "torch",
+        "torch_geometric",
+        "umap-learn",
+    )
     Params = DomainsDeepstParams
     cite = "Xu et al. 2022, doi 10.1093/nar/gkac901"
     READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}"}
@@ -194,9 +227,18 @@ class IntegrateDeepst(CohortStep):
     """
 
     name = "integrate.deepst"
+    version = 2
     resource = "gpu"
     determinism = "seeded"
-    distributions = ("igraph", "scikit-learn", "torch", "torch_geometric", "umap-learn")
+    distributions = (
+        "igraph",
+        "scanpy",
+        "scikit-learn",
+        "scikit-misc",
+        "torch",
+        "torch_geometric",
+        "umap-learn",
+    )
     Params = IntegrateDeepstParams
     cite = "Xu et al. 2022, doi 10.1093/nar/gkac901"
     READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}", "genes": "axes/var"}

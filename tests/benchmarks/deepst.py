@@ -25,6 +25,8 @@ from spatialrun.methods import deepst
 from spatialrun.methods.expression_graph import neighbor_graph
 from spatialrun.methods.image_features.texture import texture
 from spatialrun.methods.image_features.tiles import leading, tiles
+from spatialrun.steps import catalogue
+from spatialrun.steps.contract import Shape
 
 EXPRESSION = deepst.Augmentation()
 SEVEN = deepst.Partitioning(n_domains=N_DOMAINS)
@@ -69,12 +71,16 @@ def cohort(folder: Path, seeds: Sequence[int]) -> None:
         for weight in (0.0, 1.0):
             schedule = deepst.Schedule(seed=seed, adversary_weight=weight)
             found = deepst.domains(prepared, places, SEVEN, schedule)
-            scores = [
-                adjusted_rand_score(own.truth, part.refined)
+            scores = " ".join(
+                f"{adjusted_rand_score(own.truth, part.refined):.3f}"
                 for own, part in zip(sections, found, strict=True)
-            ]
+            )
             mixed = mixing([part.embedding for part in found])
-            print(f"seed {seed}, adversary {weight:g}: ARI {scores}, mixing {mixed:.3f}", flush=True)
+            n_domains = len(np.unique(np.concatenate([part.refined for part in found])))
+            print(
+                f"seed {seed}, adversary {weight:g}: ARI {scores}, mixing {mixed:.3f}, {n_domains} domains",
+                flush=True,
+            )
 
 
 def mixing(embeddings: Sequence[np.ndarray], k: int = 30) -> float:
@@ -101,7 +107,12 @@ def scale(n_spots: int) -> None:
     middle = used()[0]
     deepst.domains(prepared, [places], SEVEN, deepst.Schedule(pre_epochs=50, epochs=50))
     seconds, peak = used()
-    print(f"{n_spots} spots, 50 + 50 epochs: {middle - before:.0f} + {seconds - middle:.0f} s, {peak:.2f} GB")
+    step = catalogue.get("domains.deepst")
+    estimate = step.memory(Shape(n_spots, counts.shape[1], counts.nnz), step.Params()) / 1e9
+    print(
+        f"{n_spots} spots, 50 + 50 epochs: {middle - before:.0f} + {seconds - middle:.0f} s, {peak:.2f} GB; "
+        f"the step's estimate is {estimate:.2f} GB over the interpreter's own"
+    )
 
 
 def main() -> None:

@@ -74,9 +74,16 @@ def test_what_training_is_asked_for_does_not_prepare_expression_again() -> None:
 
 def test_memory_is_linear_in_spots() -> None:
     step = catalogue.get("domains.deepst")
-    one, two, three = (step.memory(Shape(n, 3000, 800 * n), step.Params()) for n in (10_000, 30_000, 50_000))
-    assert three - two == two - one
+    one, two, three = (step.memory(Shape(n, 3000, 800 * n), step.Params()) for n in (20_000, 40_000, 60_000))
+    assert three - two == pytest.approx(two - one)
     assert three < 6e9
+
+
+@pytest.mark.parametrize(("n_spots", "measured"), [(1_500, 682e6), (10_000, 840e6), (50_000, 2353e6)])
+def test_memory_is_as_measured(n_spots, measured) -> None:
+    step = catalogue.get("domains.deepst")
+    estimate = step.memory(Shape(n_spots, 2000, 400 * n_spots), step.Params())
+    assert measured / 1.25 < estimate < 1.25 * measured
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spatialrun.errors import DataError
+from spatialrun.methods import mixture
 from spatialrun.methods.checkpoint import UNSAVED, Checkpoint
 from spatialrun.methods.cohort import shared_genes
 from spatialrun.methods.deepst.augmentation import as_rows, augmented, scaled, similarity_weights
 from spatialrun.methods.deepst.clustering import communities, most_distinct
 from spatialrun.methods.deepst.graph import adjacency
+from spatialrun.methods.multispati.expression import variable_genes
 from spatialrun.methods.neighbors import checked_places, mean_of, nearest_within
 from spatialrun.methods.partition import Domains, Labels, by_size, check_n_clusters, split
 from spatialrun.methods.pca import principal_components
@@ -33,24 +35,28 @@ SIMILARITY_COMPONENTS = 100
 """Components of expression that neighbours are compared by."""
 FITTED_SPOTS = 50_000
 """Most spots that loadings are computed from."""
+STARTS = 30
+"""Of the mixture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """How expression is prepared."""
 
+    n_genes: int | None = 3000
+    """Highly variable genes that are used; ``None`` for all, as the reference does."""
     pca_n_comps: int = 200
     spatial_k: int = 30
     """Nearest spots among which the most alike are looked for."""
     neighbour_k: int = 4
     """Ranks by likeness that are looked at, of which neighbour_k - 1 are taken."""
-    keep_nearest: bool = False
+    keep_nearest: bool = True
     """Whether the neighbour most alike is taken; the reference drops it."""
     adjacent_weight: float = 0.3
     target_sum: float = 1.0
     """Counts of a spot before the logarithm; at the reference's 1 it is none: log(1 + x) = x for small x."""
-    clip: float | None = None
-    """Largest absolute z-score."""
+    clip: float | None = 10.0
+    """Largest absolute z-score; the reference has none."""
 
 
 def components(
@@ -86,9 +92,16 @@ def components(
     -----
     X' = X + adjacent_weight S X with three entries in a row of S, then depth, log1p, z-scores, principal
     components. X' stays sparse, and z-scores are only ever dense in blocks of spots.
+
+    Changed; ``Augmentation(n_genes=None, keep_nearest=False, clip=None)`` is the reference:
+
+    - Of the genes the 3,000 most variable (vst) are used: z-scores give every gene the same weight, and most are
+      noise to domains.
+    - The spot most alike lends expression; the reference's slice leaves it out.
+    - z-scores are clipped at 10: a gene that two spots have would be their only component otherwise.
     """
     rng = np.random.default_rng(seed)
-    X = as_rows(counts)
+    X = as_rows(_variable(counts, options.n_genes, rng))
     places = [checked_places(own) for own in coordinates]
     _check_features(features, X.shape[0])
     n_alike = min(SIMILARITY_COMPONENTS, min(X.shape) - 1)
@@ -115,6 +128,8 @@ class Partitioning:
     knn_k: int = 12
     """Neighbours of a spot in the graph that is learnt."""
     shape: Shape = "hexagon"
+    clustering: Literal["leiden", "mixture"] = "leiden"
+    """Leiden as the reference has, or the most likely Gaussian mixture with one covariance."""
     smooth: bool = True
     """Whether the mean of the embedding over a spot and its nearest on the array is partitioned."""
 
@@ -140,7 +155,7 @@ def domains(
     options
         See `Partitioning`.
     schedule
-        Of the training; its seed is Leiden's too.
+        Of the training; its seed is the partition's too.
     device
         To train on, as torch names it.
     checkpoint
@@ -170,6 +185,8 @@ def domains(
       index gains 0.04 and 0.09 (means of three seeds, 7 domains); single seeds differ by as much.
     - The resolution is found by bisection, and there are exactly n_domains; not the first of 240 resolutions that
       gives as many, or 0.2.
+    - Adam's rate is 3e-3 (``Schedule.lr``). A step is an epoch here, all spots at once, and after 400 of them at
+      5e-4 the loss is still falling: most of the embedding is the network's random start.
     - Training stops when no label changes between two targets; the reference compares with < 0, and never stops.
     """
     from spatialrun.methods.deepst.training import train
@@ -199,10 +216,22 @@ def _smoothed(embedding: Any, places: Sequence[Array], shape: Shape) -> Any:
     return (embedding + k * (mean_of(nearest_within(places, k)) @ embedding)) / (k + 1)
 
 
+def _variable(counts: Sequence[csc_matrix], n_genes: int | None, rng: np.random.Generator) -> Sequence[Any]:
+    """Counts of the genes that vary most in all samples."""
+    every = np.arange(counts[0].shape[1])
+    if n_genes is None or n_genes >= len(every):
+        return counts
+    kept = np.flatnonzero(variable_genes(counts, [every] * len(counts), n_genes, rng))
+    return [own[:, kept] for own in counts]
+
+
 def _labels(embedding: Any, options: Partitioning, seed: int, report: Reporter) -> Labels:
-    if options.priori:
+    if not options.priori:
+        return by_size(most_distinct(embedding, seed=seed, report=report))
+    if options.clustering == "leiden":
         return communities(embedding, options.n_domains, seed=seed, report=report)
-    return by_size(most_distinct(embedding, seed=seed, report=report))
+    X, rng = embedding.astype(np.float64), np.random.default_rng(seed)
+    return by_size(mixture.clusters(X, options.n_domains, rng, starts=STARTS, report=report))
 
 
 def on_shared_genes(counts: Sequence[csc_matrix], names: Sequence[pd.Index]) -> list[csc_matrix]:

@@ -34,7 +34,6 @@ Singles = NDArray[np.float32]
 
 MASKED = 0.001
 """Share of the components that pre-training hides."""
-LEARNING_RATE = 5e-4
 DECAY = 1e-4
 STEEPEST = 5.0
 """Longest gradient."""
@@ -128,7 +127,7 @@ class _Training:
                 self.adversary = Adversary(sample, device)
         learners = [self.network] if self.adversary is None else [self.network, self.adversary]
         self.parameters = [parameter for learner in learners for parameter in learner.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=LEARNING_RATE, weight_decay=DECAY, fused=True)
+        self.optimizer = torch.optim.Adam(self.parameters, lr=schedule.lr, weight_decay=DECAY, fused=True)
         self.generator = torch.Generator(device).manual_seed(schedule.seed)
         self.epoch = 0
         """Epochs done, of both parts."""

@@ -14,7 +14,7 @@ from spatialrun.methods.cohort import shared_genes
 from spatialrun.methods.multispati.embedding import Embedding, embed
 from spatialrun.methods.multispati.expression import Columns, standardised, variable_genes
 from spatialrun.methods.neighbors import mean_of, nearest_within
-from spatialrun.methods.partition import Domains, Labels, by_size, check_n_clusters, fill_empty, split
+from spatialrun.methods.partition import Domains, by_size, check_n_clusters, split
 from spatialrun.methods.pca import principal_components
 from spatialrun.methods.refine import Shape, refine_each
 from spatialrun.methods.reporter import SILENT, Reporter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 FITTED_SPOTS = 50_000
-"""Most spots that loadings and mixture are fitted to; all spots get a domain."""
+"""Most spots that loadings are fitted to; all spots get a domain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,24 +153,7 @@ def _partition(
         del X
         n_components = min(options.n_components, options.n_pcs)
         E = embed(T, mean_of(neighbors), options.k, n_components, options.embedding)
-        labels = by_size(_cluster(E, n_clusters, rng, options, report))
+        labels = by_size(mixture.clusters(E, n_clusters, rng, starts=options.starts, report=report))
     parts = split(labels, sizes)
     refined = refine_each(parts, coordinates, options.refine_shape)
     return [Domains(*part) for part in zip(parts, refined, split(E, sizes), strict=True)]
-
-
-def _cluster(
-    E: Array, n_clusters: int, rng: np.random.Generator, options: Options, report: Reporter
-) -> Labels:
-    fitted = E
-    if len(E) > FITTED_SPOTS:
-        fitted = E[np.sort(rng.choice(len(E), FITTED_SPOTS, replace=False))]
-    model = mixture.fit(fitted, n_clusters, rng, starts=options.starts, report=report)
-    report.log(f"mixture of {n_clusters} domains: log-likelihood {model.log_likelihood:.4f} a spot.")
-    scores = model.scores(E)
-    labels, n_empty = fill_empty(scores.argmax(axis=1).astype(np.int32), n_clusters, scores.max(axis=1))
-    if n_empty:
-        report.warn(
-            f"{n_empty} of {n_clusters} domains hold one spot each: fewer can be told apart in these data"
-        )
-    return labels

@@ -12,6 +12,7 @@ from spatialrun.methods.deepst.graph import adjacency, edge_norm
 from spatialrun.methods.deepst.model import Augmentation, components
 from spatialrun.methods.neighbors import nearest_within
 from spatialrun.methods.pca import principal_components
+from spatialrun.methods.variable import vst
 
 
 def dense_weights(scores, neighbors, *, features=None, keep_nearest=False, neighbour_k=4) -> np.ndarray:
@@ -46,7 +47,11 @@ def test_the_few_weights_that_are_kept(layers, keep_nearest, with_features) -> N
 
 
 @pytest.mark.parametrize(
-    "options", [Augmentation(pca_n_comps=10), Augmentation(pca_n_comps=10, target_sum=1e4, clip=3.0)]
+    "options",
+    [
+        Augmentation(pca_n_comps=10, keep_nearest=False, clip=None),
+        Augmentation(pca_n_comps=10, keep_nearest=False, target_sum=1e4, clip=3.0),
+    ],
 )
 def test_components_are_those_of_the_dense_form(layers, options) -> None:
     X = layers.counts.toarray().astype(float)
@@ -65,6 +70,13 @@ def test_components_are_those_of_the_dense_form(layers, options) -> None:
     np.testing.assert_allclose(found.std(axis=0)[:2], wanted.std(axis=0)[:2], rtol=1e-3)
     signs = np.sign((found * wanted).sum(axis=0))[:2]
     np.testing.assert_allclose(found[:, :2] * signs, wanted[:, :2], atol=0.02 * wanted[:, 0].std())
+
+
+def test_the_genes_that_vary_most_are_used(layers) -> None:
+    varies = np.argsort(-vst(layers.counts).variances_norm, kind="stable")[:80]
+    chosen = components([layers.counts], [layers.places], Augmentation(pca_n_comps=10, n_genes=80))
+    given = components([layers.counts[:, np.sort(varies)]], [layers.places], Augmentation(pca_n_comps=10))
+    np.testing.assert_array_equal(chosen, given)
 
 
 def test_z_scores_stay_sparse_up_to_a_constant(layers) -> None:

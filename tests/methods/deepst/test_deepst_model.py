@@ -49,6 +49,13 @@ def test_layers_are_found(layers, prepared) -> None:
     assert (np.diff(np.bincount(found.domain)) <= 0).all()
 
 
+def test_a_mixture_of_exactly_as_many_domains(layers, prepared) -> None:
+    four = Partitioning(n_domains=4, clustering="mixture")
+    (found,) = domains(prepared, [layers.places], four, SHORT)
+    assert set(found.domain) == {0, 1, 2, 3}
+    assert (np.diff(np.bincount(found.domain)) <= 0).all()
+
+
 @pytest.mark.parametrize("stopped_at", [25, 60, 61, 75, 80])
 def test_a_stopped_training_goes_on_to_the_same(layers, prepared, stopped_at) -> None:
     wanted = train(prepared, layers.graph, SHORT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -172,3 +173,42 @@ def test_visium_hd_with_known_truth(tmp_path, monkeypatch):
     assert planted[found].mean() > 0.8
     assert found[planted].mean() > 0.6
     assert len(experiment.figures) == 4
+
+
+@pytest.mark.slow
+def test_a_notebook_on_a_simulated_cohort(tmp_path, monkeypatch):
+    """Both recipes, smaller: every step is done, domains are those that were simulated, the files are there."""
+    from sklearn.metrics import adjusted_rand_score
+
+    shutil.copytree(RECIPES, tmp_path / "recipes")
+    monkeypatch.chdir(tmp_path)
+    options = Options(jobs=2, memory=MEMORY)
+
+    def apply(name: str, *overrides: str, profile: tuple[str, ...] = ()) -> Run:
+        outcome = load(tmp_path / "recipes" / f"{name}.yaml", overrides, profile=profile).apply(options)
+        assert outcome.run.status == "done", outcome.errors
+        return outcome.run
+
+    size = {"n_spots": "[400, 500]", "n_genes": 500, "n_svg": 300, "image_size": 400}
+    apply("simulate_cohort", *(f"steps.simulate.with.{name}={value}" for name, value in size.items()))
+    few = [
+        f"steps.{step}.with.{name}=4"
+        for step in ("deepst", "deepst_image")
+        for name in ("pre_epochs", "epochs")
+    ]
+    few += [f"steps.{step}.with.pca_n_comps=30" for step in ("deepst", "deepst_image")]
+    apply("spatial_domains", *few, "steps.variable.with.n_top_genes=300", profile=("quick",))
+
+    results = tmp_path / "results" / "spatial_domains"
+    experiment = open_experiment(results / "store")
+    for sample in experiment:
+        truth = pd.read_csv(tmp_path / "results/simulated_cohort" / sample / "truth_spots.csv", index_col=0)
+        found = experiment.table(sample, "obs").join(truth)
+        assert adjusted_rand_score(found["domain"], found["integrated"]) > 0.6
+    markers = pd.read_csv(results / "p2-t5_markers.csv")
+    assert list(markers) == ["gene", "pct.in", "pct.out", "fc", "q", "log10.q"]
+    assert "LUM" in set(markers["gene"])
+    assert {path.name for path in results.iterdir()} == {
+        *("store", "p1-t4_hires.png", "p2-t5_svg.csv", "p2-t5_markers.csv"),
+        *("integrated.h5mu", "experiment.zarr", "vitessce.json"),
+    }

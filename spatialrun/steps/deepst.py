@@ -210,6 +210,14 @@ class DomainsDeepst(StagedStep):
 
 
 class IntegrateDeepstParams(DeepstParams):
+    """The published choices: a network that learns faster gives way to the adversary, and finds worse domains."""
+
+    n_genes: int | None = parameter(
+        None, "Highly variable genes (vst) that are used; null for all.", unit="genes", ge=2
+    )
+    keep_nearest: bool = parameter(False, "Whether the spot most alike lends expression too.")
+    clip: float | None = parameter(None, "Largest absolute z-score; null for none.", gt=0)
+    lr: float = parameter(5e-4, "Learning rate.", gt=0)
     adversary_weight: float = parameter(
         1.0, "Weight of keeping the embedding from telling samples apart; 0 for not at all.", ge=0
     )

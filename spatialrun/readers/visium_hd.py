@@ -7,27 +7,26 @@ Nothing of the matrix's size is ever in memory: parts of the file are turned int
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from spatialrun.errors import DataError, RecipeError, Where
-from spatialrun.readers import spaceranger
+from spatialrun.readers import matrix_parts, spaceranger
 from spatialrun.readers.headers import Headers
+from spatialrun.readers.matrix_parts import BarcodeNames, Hdf5Parts, MtxParts
+from spatialrun.readers.slide import Slide
 from spatialrun.readers.spaceranger import MatrixKind, SpaceRangerFiles
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
     from spatialrun.methods.reporter import Reporter
     from spatialrun.readers.sample import Sample
 
 BINNED = "binned_outputs"
 DEFAULT_UM = 8
-PART = 1 << 22
-"""Entries of the matrix that are sorted by gene at once."""
 _SQUARE = re.compile(r"square_(\d{3})um\Z")
 _BARCODE = re.compile(rb"s_(\d+)um_\d+_\d+-\d+\Z")
 
@@ -94,16 +93,14 @@ def locate(path: str | Path, *, bin_um: int | None = None, matrix: MatrixKind = 
 def located(roles: Mapping[str, Path], bin_um: int | None) -> Squares:
     """The same from the files' roles: which bins they are, the barcodes say."""
     files = SpaceRangerFiles(**roles)
-    source = _Hdf5Source(files.matrix) if files.features is None else _MtxSource(files)
+    source = Hdf5Parts(files.matrix) if files.features is None else MtxParts(files)
     match = _BARCODE.match(source.barcodes[0]) if len(source.barcodes) else None
     if match is None:
-        raise DataError(
-            "data.barcodes",
-            f"the barcodes are not those of Visium HD (s_008um_00012_00034-1): {_Names(source.barcodes[:1])[0]}"
-            if len(source.barcodes)
-            else "the matrix has no barcodes",
-            where=Where(file=str(files.matrix)),
-        )
+        what = "the matrix has no barcodes"
+        if len(source.barcodes):
+            first = BarcodeNames(source.barcodes)[0]
+            what = f"the barcodes are not those of Visium HD (s_008um_00012_00034-1): {first}"
+        raise DataError("data.barcodes", what, where=Where(file=str(files.matrix)))
     um = int(match[1])
     return Squares(files, um, max(1, (bin_um or um) // um))
 
@@ -164,7 +161,7 @@ def read(
     from spatialrun.readers.transposition import Transposition
 
     files, factor = squares.files, squares.factor
-    source = _MtxSource(files) if files.features is not None else _Hdf5Source(files.matrix)
+    source = MtxParts(files) if files.features is not None else Hdf5Parts(files.matrix)
     types = np.array(source.feature_types, dtype=object)
     genes = np.flatnonzero(types == GENE_EXPRESSION)
     if len(genes) < len(types):
@@ -182,7 +179,7 @@ def read(
     if twice:
         reporter.warn(f"{len(twice)} gene symbols stand for several genes and got a number: {some(twice)}")
 
-    slide = _Slide(files.positions)
+    slide = Slide(files.positions)
     rows = slide.rows_of(source.barcodes, unplaced)
     if lost := int((rows < 0).sum()):
         reporter.warn(f"{lost} of {len(rows)} bins have no position and are left out")
@@ -253,7 +250,7 @@ def _listed(squares: dict[int, Path]) -> str:
 
 def _folder(scratch: Path) -> Path:
     """Parts are of one size: those of another version's size are not taken for them."""
-    folder = scratch / f"parts-{PART}"
+    folder = scratch / f"parts-{matrix_parts.PART}"
     folder.mkdir(exist_ok=True)
     return folder
 
@@ -273,277 +270,8 @@ def _scaled(scalefactors: dict[str, float], squares: Squares, files: SpaceRanger
     return scalefactors
 
 
-class _Slide:
-    """Every bin of the slide, as ``tissue_positions`` lists them."""
-
-    def __init__(self, path: Path) -> None:
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from spatialrun.readers.positions import COLUMNS, read_positions
-
-        self._where = Where(file=str(path))
-        if path.suffix != ".parquet":
-            table = read_positions(path)
-            self._names = pa.array(table.index, type=pa.string())
-            columns = {name: table[name].to_numpy() for name in COLUMNS[1:]}
-        else:
-            # As arrow has them: as Python's strings, the names alone would take the memory that a bin may.
-            try:
-                arrow = pq.read_table(path)
-                missing = [name for name in COLUMNS if name not in arrow.column_names]
-                if missing:
-                    raise ValueError(f"it lacks the columns {', '.join(missing)}")
-                self._names = arrow["barcode"].combine_chunks()
-                columns = {name: arrow[name].to_numpy() for name in COLUMNS[1:]}
-            except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
-                raise DataError(
-                    "data.bad-file", f"{path.name} cannot be read: {error}", where=self._where
-                ) from error
-        try:
-            self._in_tissue = columns["in_tissue"].astype(np.int8).astype(bool)
-            self._row, self._col = (columns[name].astype(np.int32) for name in ("array_row", "array_col"))
-            self._x = columns["pxl_col_in_fullres"].astype(np.float64)
-            self._y = columns["pxl_row_in_fullres"].astype(np.float64)
-        except ValueError as error:
-            raise DataError(
-                "data.bad-file", f"{path.name} holds values that are no numbers: {error}", where=self._where
-            ) from error
-
-    def rows_of(self, barcodes: np.ndarray, unplaced: Literal["error", "drop"]) -> np.ndarray:
-        """(M,): each barcode's row; -1 where there is none."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        from spatialrun.readers.sample import some
-
-        names = pa.array(barcodes).cast(pa.string())
-        for what, found in (("the matrix", names), ("the positions", self._names)):
-            if len(pc.unique(found)) < len(found):
-                counted = pc.value_counts(found)
-                again = [entry["values"].as_py() for entry in counted.filter(pc.greater(counted.field(1), 1))]
-                raise DataError(
-                    "data.barcodes", f"barcodes stand twice in {what}: {some(again)}", where=self._where
-                )
-        rows: np.ndarray = pc.fill_null(pc.index_in(names, value_set=self._names), -1).to_numpy()
-        placed = int((rows >= 0).sum())
-        if placed < len(rows) and (unplaced == "error" or not placed):
-            without = [barcodes[i].decode() for i in np.flatnonzero(rows < 0)[:4].tolist()]
-            raise DataError(
-                "data.barcodes",
-                f"{placed} of {len(rows)} barcodes of the matrix have a position; without one: {some(without)}; "
-                f"barcodes of the positions: {some(self._names[:3].to_pylist())}",
-                where=self._where,
-                hint="The matrix and the positions are of different samples, or one was cut."
-                + (" To go on without these bins: unplaced: drop." if placed else ""),
-            )
-        return rows
-
-    def bins(self, rows: np.ndarray) -> pd.DataFrame:
-        """in_tissue, array_row, array_col, x and y of some rows."""
-        import pandas as pd
-
-        columns = {"in_tissue": self._in_tissue, "array_row": self._row, "array_col": self._col}
-        columns |= {"x": self._x, "y": self._y}
-        return pd.DataFrame({name: values[rows] for name, values in columns.items()})
-
-    def coarser(self, rows: np.ndarray, factor: int) -> tuple[pd.DataFrame, np.ndarray]:
-        """As `bins`, of the coarser bins that hold these rows, and in which of them each row (or none, -1) is."""
-        import numpy as np
-        import pandas as pd
-
-        width = int(self._col.max()) // factor + 1
-        of_slide = self._row.astype(np.int64) // factor * width + self._col // factor
-        placed = rows >= 0
-        keys, inverse = np.unique(of_slide[rows[placed]], return_inverse=True)
-        row_of = np.full(len(rows), -1)
-        row_of[placed] = inverse
-        nearest = np.minimum(np.searchsorted(keys, of_slide), len(keys) - 1)
-        within = np.flatnonzero(keys[nearest] == of_slide)
-        parent = nearest[within]
-        number = np.bincount(parent, minlength=len(keys))
-        columns = {
-            "in_tissue": np.bincount(inverse, self._in_tissue[rows[placed]], len(keys)) > 0,
-            "array_row": (keys // width).astype(np.int32),
-            "array_col": (keys % width).astype(np.int32),
-            "x": np.bincount(parent, self._x[within], len(keys)) / number,
-            "y": np.bincount(parent, self._y[within], len(keys)) / number,
-        }
-        return pd.DataFrame(columns), row_of
-
-
-class _Hdf5Source:
-    """The matrix as one h5 file: parts are stretches of bins."""
-
-    ordered = True
-
-    def __init__(self, path: Path) -> None:
-        import numpy as np
-
-        from spatialrun.readers.hdf5 import open_hdf5, text
-        from spatialrun.readers.matrix import matrix_group, metadata_of
-
-        self._path, self._where = path, Where(file=str(path))
-        with open_hdf5(path) as file:
-            group = matrix_group(file, path)
-            features = group["features"]
-            self.barcodes: np.ndarray = np.asarray(group["barcodes"][:], dtype=bytes)
-            self.ids, self.symbols = text(features["id"][:]), text(features["name"][:])
-            self.feature_types = text(features["feature_type"][:])
-            self.genomes = text(features["genome"][:]) if "genome" in features else None
-            self.metadata = metadata_of(file.attrs)
-            self._indptr = group["indptr"][:].astype(np.int64)
-            self.nnz = len(group["data"])
-            lengths = [len(names) for names in (self.ids, self.symbols, self.feature_types)]
-            if (
-                len(self._indptr) != len(self.barcodes) + 1
-                or len(group["indices"]) != self.nnz
-                or len(set(lengths)) > 1
-                or (np.diff(self._indptr) < 0).any()
-                or (self._indptr[0], self._indptr[-1]) != (0, self.nnz)
-            ):
-                raise DataError(
-                    "data.bad-file",
-                    f"parts of {path.name} do not fit together: {len(self.barcodes)} barcodes, "
-                    f"{len(self._indptr)} indptr up to {self._indptr[-1:]}, {self.nnz} data, "
-                    f"{len(group['indices'])} indices, features of lengths {lengths}",
-                    where=self._where,
-                )
-
-    def parts(self, wanted: Callable[[int], bool]) -> Iterator[tuple[int, int, int, Any]]:
-        """Yield number, first bin, entries up to its end and counts (n, features) CSC of the parts wanted."""
-        from scipy import sparse
-
-        from spatialrun.readers.counts import canonical_counts
-        from spatialrun.readers.hdf5 import open_hdf5
-        from spatialrun.readers.matrix import matrix_group
-
-        with open_hdf5(self._path) as file:
-            group = matrix_group(file, self._path)
-            start = number = 0
-            while start < len(self.barcodes):
-                first = int(self._indptr[start])
-                stop = int(self._indptr.searchsorted(first + PART, side="right")) - 1
-                stop = min(max(stop, start + 1), len(self.barcodes))
-                last = int(self._indptr[stop])
-                if wanted(number):
-                    arrays = (group["data"][first:last], group["indices"][first:last].astype("i8"))
-                    shape = (stop - start, len(self.ids))
-                    indptr = self._indptr[start : stop + 1] - first
-                    try:
-                        counts = sparse.csr_matrix((*arrays, indptr), shape=shape)
-                    except ValueError as error:
-                        raise DataError(
-                            "data.bad-file",
-                            f"{self._path.name} holds no valid matrix: {error}",
-                            where=self._where,
-                        ) from error
-                    names = _Names(self.barcodes[start:stop])
-                    yield (
-                        number,
-                        start,
-                        last,
-                        canonical_counts(counts, spots=names, genes=self.symbols, where=self._where),
-                    )
-                start, number = stop, number + 1
-
-
-class _MtxSource:
-    """The matrix as three text files: parts are stretches of lines, in whatever order they are."""
-
-    ordered = False
-    genomes = None
-
-    def __init__(self, files: SpaceRangerFiles) -> None:
-        import numpy as np
-
-        from spatialrun.readers.matrix import GENE_EXPRESSION, mtx_header, open_text, text_rows
-
-        assert files.features is not None
-        assert files.barcodes is not None
-        self._path, self._where = files.matrix, Where(file=str(files.matrix))
-        features = text_rows(files.features)
-        self.barcodes: np.ndarray = np.array(
-            [row[0].encode() for row in text_rows(files.barcodes)], dtype=bytes
-        )
-        self.ids = [row[0] for row in features]
-        self.symbols = [row[1] if len(row) > 1 else row[0] for row in features]
-        self.feature_types = [row[2] if len(row) > 2 else GENE_EXPRESSION for row in features]
-        self.metadata: dict[str, str] = {}
-        with open_text(self._path) as file:
-            n_features, n_barcodes, self.nnz = mtx_header(file, self._path)
-        if (n_features, n_barcodes) != (len(self.ids), len(self.barcodes)):
-            raise DataError(
-                "data.bad-file",
-                f"{self._path.name} has {n_features} features and {n_barcodes} barcodes, but "
-                f"{files.features.name} lists {len(self.ids)} and {files.barcodes.name} {len(self.barcodes)}",
-                where=self._where,
-            )
-
-    def parts(self, wanted: Callable[[int], bool]) -> Iterator[tuple[int, int, int, Any]]:
-        """Yield number, 0, entries up to its end and counts (bins, features) CSC of the parts wanted."""
-        import pandas as pd
-        from scipy import sparse
-
-        from spatialrun.readers.counts import canonical_counts
-        from spatialrun.readers.matrix import mtx_header, open_text
-
-        shape, done = (len(self.barcodes), len(self.ids)), 0
-        with open_text(self._path) as file:
-            mtx_header(file, self._path)
-            try:
-                lines = pd.read_csv(
-                    file, sep=" ", header=None, names=["gene", "bin", "count"], chunksize=PART
-                )
-                for number, part in enumerate(lines):
-                    done += len(part)
-                    if wanted(number):
-                        places = (part["bin"].to_numpy() - 1, part["gene"].to_numpy() - 1)
-                        found = sparse.coo_matrix((part["count"].to_numpy(), places), shape=shape)
-                        yield (
-                            number,
-                            0,
-                            done,
-                            canonical_counts(
-                                found.tocsr(),
-                                spots=_Names(self.barcodes),
-                                genes=self.symbols,
-                                where=self._where,
-                            ),
-                        )
-            except pd.errors.EmptyDataError:
-                pass
-            except (ValueError, TypeError) as error:
-                raise self._damaged(str(error)) from error
-        if done != self.nnz:
-            raise self._damaged(f"it has {done} entries and not {self.nnz}")
-
-    def _damaged(self, why: str) -> DataError:
-        return DataError(
-            "data.bad-file",
-            f"{self._path.name} is damaged or truncated: {why}",
-            where=self._where,
-            hint="Copy or download it again and compare sizes.",
-        )
-
-
-class _Names(Sequence[str]):
-    """Barcodes as text, one at a time: a message names one of millions."""
-
-    def __init__(self, barcodes: np.ndarray) -> None:
-        self._barcodes = barcodes
-
-    def __len__(self) -> int:
-        return len(self._barcodes)
-
-    def __getitem__(self, place: Any) -> Any:
-        return self._barcodes[place].decode()
-
-
 def _transpose(
-    source: _Hdf5Source | _MtxSource,
+    source: Hdf5Parts | MtxParts,
     transposition: Any,
     row_of: np.ndarray,
     genes: np.ndarray,

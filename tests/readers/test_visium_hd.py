@@ -15,7 +15,7 @@ from scipy import sparse
 from spatialrun.errors import DataError, RecipeError
 from spatialrun.methods.reporter import SILENT, Silent
 from spatialrun.methods.simulate import simulate_visium_hd
-from spatialrun.readers import spaceranger, visium_hd, visium_hd_writer
+from spatialrun.readers import matrix_parts, spaceranger, visium_hd, visium_hd_writer
 
 SQUARE = "binned_outputs/square_008um"
 
@@ -38,7 +38,7 @@ def outs(written, tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(visium_hd, "PART", 1000)
+    monkeypatch.setattr(matrix_parts, "PART", 1000)
 
 
 def read(path, scratch, reporter=SILENT, **how):

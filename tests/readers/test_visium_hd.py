@@ -226,19 +226,19 @@ def test_real_bins(data, tmp_path):
 
 
 MEMORY = """
-    import resource, sys
+    import sys
     from pathlib import Path
+    from spatialrun.execute.memory import Peak
     from spatialrun.methods.reporter import SILENT
     from spatialrun.readers import visium_hd
     from spatialrun.readers.filter import filter_sample
     from spatialrun.store.digests import StreamDigest
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sample = visium_hd.read(visium_hd.locate(sys.argv[1]), Path(sys.argv[2]), reporter=SILENT)
     kept = filter_sample(sample, min_counts=100, min_spots=3)
     digest = StreamDigest(kept.counts)
     for start, stop in kept.counts.stretches():
         digest.update(*kept.counts.entries(start, stop))
-    print(digest.hex(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(digest.hex(), Peak().read())
 """
 
 

@@ -69,7 +69,7 @@ def test_an_interrupted_view_does_not_look_whole(experiment, store, monkeypatch)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("spatialrun.store.view._consolidate", stop)
+        patched.setattr("spatialrun.store.view.consolidate", stop)
         with pytest.raises(KeyboardInterrupt):
             _ = experiment.view
     again = open_experiment(store.url).view

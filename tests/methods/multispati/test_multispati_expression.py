@@ -10,12 +10,17 @@ from spatialrun.errors import DataError
 from spatialrun.methods.multispati import expression
 from spatialrun.methods.multispati.expression import (
     CLIP,
-    factors,
+    DEPTH,
     lognorm,
     standardised,
     variable_genes,
     z_scores,
 )
+from spatialrun.methods.normalize import depth_factors, spot_totals
+
+
+def factors(counts: csc_matrix) -> np.ndarray:
+    return depth_factors(spot_totals(counts), DEPTH)
 
 
 def dense_z(X: np.ndarray) -> np.ndarray:

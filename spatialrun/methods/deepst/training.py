@@ -209,8 +209,9 @@ class _Training:
         for i, parameter in enumerate(self._all_parameters()):
             own = _under(f"adam/{i}", state)
             if own:
+                # Fused, the optimizer counts its steps on the device too.
                 self.optimizer.state[parameter] = {
-                    name: value if name == "step" else value.to(self.x.device) for name, value in own.items()
+                    name: value.to(self.x.device) for name, value in own.items()
                 }
         self.generator.set_state(torch.from_numpy(state["generator"]))
         report.log(f"{self.epoch} epochs were done before")

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from spatialrun.version import __version__
 
-__all__ = ["__version__", "load", "open"]
+__all__ = ["Household", "__version__", "load", "open"]
 
 if TYPE_CHECKING:
     from spatialrun.api import load
     from spatialrun.experiment import open_experiment as open
+    from spatialrun.household import Household
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from spatialrun.experiment import open_experiment
 
         return open_experiment
+    if name == "Household":
+        from spatialrun.household import Household
+
+        return Household
     raise AttributeError(f"module 'spatialrun' has no attribute {name!r}")

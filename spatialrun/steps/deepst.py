@@ -38,6 +38,18 @@ class LossWeights(Parameters):
     kl: float = parameter(1.0, "Of the sharpening of clusters.", ge=0)
 
 
+DISTRIBUTIONS = (
+    "igraph",
+    "scanpy",
+    "scikit-learn",
+    "scikit-misc",
+    "torch",
+    "torch_geometric",
+    "umap-learn",
+)
+"""What decides the numbers of both steps."""
+
+
 class DeepstParams(Parameters):
     """What ``domains.deepst`` and ``integrate.deepst`` share."""
 
@@ -152,15 +164,7 @@ class DomainsDeepst(StagedStep):
     version = 2
     resource = "gpu"
     determinism = "seeded"
-    distributions = (
-        "igraph",
-        "scanpy",
-        "scikit-learn",
-        "scikit-misc",
-        "torch",
-        "torch_geometric",
-        "umap-learn",
-    )
+    distributions = DISTRIBUTIONS
     Params = DomainsDeepstParams
     cite = "Xu et al. 2022, doi 10.1093/nar/gkac901"
     READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}"}
@@ -238,15 +242,7 @@ class IntegrateDeepst(CohortStep):
     version = 2
     resource = "gpu"
     determinism = "seeded"
-    distributions = (
-        "igraph",
-        "scanpy",
-        "scikit-learn",
-        "scikit-misc",
-        "torch",
-        "torch_geometric",
-        "umap-learn",
-    )
+    distributions = DISTRIBUTIONS
     Params = IntegrateDeepstParams
     cite = "Xu et al. 2022, doi 10.1093/nar/gkac901"
     READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}", "genes": "axes/var"}

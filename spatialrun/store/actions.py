@@ -81,12 +81,7 @@ class ActionCache:
 
         Who asks for many keys passes the backend's :meth:`~spatialrun.store.backend.Backend.presence`.
         """
-        record = self.read(key)
-        if record is None or record.attempt in self._tombstones:
-            return None
-        exists = exists or self._backend.presence()
-        objects = (ref for ref in record.outputs.values() if ref.kind != "export")
-        return record if all(exists(ref.path) for ref in objects) else None
+        return self._usable(self.read(key), exists or self._backend.presence())
 
     def commit(self, attempt: Attempt, record: ActionRecord, *, replace: bool = False) -> ActionRecord:
         """Make an attempt visible; return the record that stands (another's, where another was first).
@@ -97,14 +92,15 @@ class ActionCache:
         attempt.verify()
         path, content = record_path(record.key), record.to_bytes()
         while not self._backend.create(path, content):
-            standing = self.get(record.key)
+            # What is judged is what is swapped: between two looks another may have put a whole record there.
+            old = self._backend.get(path)
+            before = _decoded(old, record.key)
+            standing = self._usable(before, self._backend.presence())
             if standing is not None and not replace:
                 self._compare(standing, record)
                 attempt.discard()
                 return standing
-            old = self._backend.get(path)
             if old is not None and self._backend.swap(path, old, content):
-                before = ActionRecord.from_bytes(old)
                 if before is not None and not replace:
                     self._compare(record, before)
                 break
@@ -112,9 +108,7 @@ class ActionCache:
 
     def read(self, key: str) -> ActionRecord | None:
         """Return the record of a key, whether its objects are still there or not; ``None`` for a torn one."""
-        content = self._backend.get(record_path(key))
-        record = ActionRecord.from_bytes(content) if content is not None else None
-        return record if record is not None and record.key == key else None
+        return _decoded(self._backend.get(record_path(key)), key)
 
     def keys(self) -> Iterator[str]:
         """Yield the key of every record."""
@@ -131,6 +125,13 @@ class ActionCache:
         if self._backend.get(record_path(record.key)) == record.to_bytes():
             self._backend.delete(record_path(record.key))
 
+    def _usable(self, record: ActionRecord | None, exists: Callable[[str], bool]) -> ActionRecord | None:
+        """Return a record whose objects are there and are not about to be deleted."""
+        if record is None or record.attempt in self._tombstones:
+            return None
+        objects = (ref for ref in record.outputs.values() if ref.kind != "export")
+        return record if all(exists(ref.path) for ref in objects) else None
+
     def _compare(self, standing: ActionRecord, other: ActionRecord) -> None:
         """Keep a finding where two records of one action hold other results."""
         finding = Finding(
@@ -138,6 +139,11 @@ class ActionCache:
         )
         if finding.ports:
             self._findings.add(finding)
+
+
+def _decoded(content: bytes | None, key: str) -> ActionRecord | None:
+    record = ActionRecord.from_bytes(content) if content is not None else None
+    return record if record is not None and record.key == key else None
 
 
 def _result(record: ActionRecord) -> Result:

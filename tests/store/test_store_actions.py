@@ -141,6 +141,23 @@ def test_an_export_is_not_looked_for_in_the_store(store):
     assert store.actions.get(KEY) == record
 
 
+def test_a_record_that_comes_between_two_looks_stands(store, monkeypatch):
+    store.backend.put(PATH, b"torn")
+    attempt, record = attempted(store, 2.0)
+    others = []
+
+    def look_and_be_late(path, get=store.backend.get):
+        content = get(path)
+        if path == PATH and not others:
+            others.append(None)
+            others.append(committed(open_store(store.url), 1.0))
+        return content
+
+    monkeypatch.setattr(store.backend, "get", look_and_be_late)
+    assert store.actions.commit(attempt, record) == others[1]
+    assert value_of(store, others[1]) == 1.0
+
+
 def race(url, barrier, results, number):
     store = open_store(url)
     attempt, record = attempted(store, float(number))

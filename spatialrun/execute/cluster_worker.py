@@ -8,9 +8,11 @@ lost are): it leaves the same in the store.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from spatialrun.errors import SpatialrunError, StoreError, UsageError, Where
@@ -99,10 +101,11 @@ def compute(block: Mapping[str, int], spec: str, wanted: Mapping[str, str]) -> A
         step, one, partial = runner.step, Block(**block), runner.partial()
         assert isinstance(step, StreamingStep)
         if not streaming.saved([one], partial):
-            setup = runner.setup()
             key = runner.spec.stage_keys["blocks"]
-            shared = _shared.get(key, lambda: step.load(setup, runner.params))
-            streaming.save(one, step.block(shared, runner.inputs, runner.params, one), partial)
+            shared, inputs = _shared.get(
+                key, lambda: (step.load(runner.setup(), runner.params), runner.inputs)
+            )
+            streaming.save(one, step.block(shared, inputs, runner.params, one), partial)
         return {}
 
     return _answer(spec, wanted, work)
@@ -125,7 +128,10 @@ def isolate(spec: str, wanted: Mapping[str, str]) -> Answer:
 
 
 class _Shared:
-    """What the blocks of one task share: loaded once in this process, and let go when the next task's comes."""
+    """What the blocks of one task share, and their inputs, which know by now where in the store everything is.
+
+    Loaded once in this process, and let go when the next task's comes.
+    """
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -148,11 +154,8 @@ def _answer(
     text: str, wanted: Mapping[str, str], work: Work, *, apart: Callable[[Listener], Executor] | None = None
 ) -> Answer:
     """Do a part of a task. A worker that came late is as welcome as the first ones, if its versions are right."""
-    from threadpoolctl import threadpool_limits
-
-    # For good: were it lifted at the end, a part that another thread computes would go on without it.
-    threadpool_limits(1, user_api="blas")
     spec = TaskSpec.from_json(json.loads(text))
+    _one_blas_thread(len(sys.modules))
     events: list[Event] = []
     try:
         check_versions([spec.uses], wanted)
@@ -161,6 +164,18 @@ def _answer(
         result = TaskResult(error=error_to_json(error))
     told = [asdict(event) for event in events if event.kind != "task-progress"]
     return {"result": asdict(result), "events": told}
+
+
+@lru_cache(maxsize=1)
+def _one_blas_thread(n_modules: int) -> None:
+    """Give libraries one thread each; looked for, which takes as long as a block, where modules were imported.
+
+    For good: were it lifted at the end, a part that another thread computes would go on without it.
+    """
+    from threadpoolctl import threadpool_limits
+
+    del n_modules
+    threadpool_limits(1, user_api="blas")
 
 
 def _pool(listener: Listener) -> Executor:

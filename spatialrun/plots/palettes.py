@@ -24,6 +24,7 @@ CONTINUOUS = "viridis"
 
 # Spots without a value: lighter than any category, darker than paper.
 MISSING = "#d4d4d4"
+MISSING_LABEL = "NA"
 
 # Spots that carry no variable at all.
 PLAIN = "#3b4a5a"

@@ -29,7 +29,6 @@ _BAR_WIDTH = 0.09
 _BAR_HEIGHT = 1.3
 _LABEL_COLUMNS = 28
 _MARKERS = {"circle": "o", "square": "s", "hexagon": "h"}
-_MISSING_LABEL = "NA"
 # Outliers: what lies beyond this percentile, of so many values at least, and stretches the scale by so much.
 _OUTLIERS_BEYOND, _ENOUGH, _STRETCHED = 99.5, 400, 1.3
 
@@ -173,7 +172,7 @@ class Continuous:
                 )
             )
             cax.annotate(
-                _MISSING_LABEL,
+                palettes.MISSING_LABEL,
                 (1, -0.16),
                 xycoords="axes fraction",
                 xytext=(4, 0),
@@ -248,7 +247,7 @@ class Categorical:
         """A legend in as many columns as the height asks for."""
         entries = [(name, self.palette[name]) for name in self.shown]
         if self.any_missing:
-            entries.append((_MISSING_LABEL, self.missing))
+            entries.append((palettes.MISSING_LABEL, self.missing))
         if not entries:
             return None
         handles = [

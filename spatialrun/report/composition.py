@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spatialrun.plots.palettes import categorical
+from spatialrun.plots.palettes import MISSING, MISSING_LABEL, categorical
 from spatialrun.slots import group_of, name_of
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run
@@ -34,7 +34,7 @@ class Composition:
     column
         Its name.
     colors
-        Category to colour, in natural order.
+        Category to colour, in natural order; last, as in figures, spots without one.
     samples
         Sample to its shares, in the same order.
     """
@@ -58,16 +58,20 @@ def compositions_of(store: Store, run: Run) -> tuple[Composition, ...]:
 def _composition(store: Store, column: str, refs: Mapping[str, ObjectRef]) -> Composition:
     import pandas as pd
 
-    counts = {
-        sample: pd.Series(store.element(ref).read()).astype(str).value_counts()
-        for sample, ref in refs.items()
-    }
-    colors = categorical(name for found in counts.values() for name in found.index)
+    counts: dict[str, dict[str, int]] = {}
+    for sample, ref in refs.items():
+        values = pd.Series(store.element(ref).read()).astype(object)
+        found = values.where(values != "").value_counts()  # empty names are missing, as in figures
+        counts[sample] = {str(name): int(spots) for name, spots in found.items()}
+        if missing := len(values) - int(found.sum()):
+            counts[sample][MISSING_LABEL] = missing
+    names = {name for found in counts.values() for name in found}
+    colors = categorical(names - {MISSING_LABEL})
+    if MISSING_LABEL in names:
+        colors[MISSING_LABEL] = MISSING
     shares = {
         sample: tuple(
-            Share(name, int(found[name]), float(found[name] / found.sum()))
-            for name in colors
-            if found.get(name, 0)
+            Share(name, found[name], found[name] / sum(found.values())) for name in colors if name in found
         )
         for sample, found in counts.items()
     }

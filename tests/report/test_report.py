@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from itertools import cycle, islice
 
 import pytest
 
+from spatialrun.plots.palettes import MISSING, categorical
 from spatialrun.report import gallery, tables
 from spatialrun.report.citations import citations_of
 from spatialrun.report.composition import compositions_of
@@ -217,22 +219,34 @@ class TestSamples:
         assert max(a.histogram) == 1.0
         assert a.lowest == pytest.approx(counts[counts > 0].min())
 
-    def test_shares_of_domains_are_counted(self, tmp_path, sections):
+    def composition(self, folder, section, labels):
+        """The composition of a sample whose spots have labels, in turn."""
         import pandas as pd
         from lab import STEPS, Lab
 
-        lab = Lab(tmp_path / "lab", {"a": sections["a"]}, STEPS.splitlines(keepends=True)[0] + DOMAINS)
+        lab = Lab(folder / "lab", {"a": section}, STEPS.splitlines(keepends=True)[0] + DOMAINS)
         lab.root.mkdir()
-        names = pd.read_csv(sections["a"] / "spatial" / "tissue_positions.csv")["barcode"]
-        labels = ["x" if number % 4 else "y" for number in range(len(names))]
-        pd.DataFrame({"barcode": names, "domain": labels}).to_csv(lab.root / "truth.csv", index=False)
+        names = pd.read_csv(section / "spatial" / "tissue_positions.csv")["barcode"]
+        table = pd.DataFrame({"barcode": names, "domain": list(islice(cycle(labels), len(names)))})
+        table.to_csv(lab.root / "truth.csv", index=False)
         run = lab.apply().run
         (found,) = compositions_of(open_store(lab.store), run)
+        return found
+
+    def test_shares_of_domains_are_counted(self, tmp_path, sections):
+        found = self.composition(tmp_path, sections["a"], ["y", "x", "x", "x"])
         assert found.column == "domain"
         shares = {share.category: share.part for share in found.samples["a"]}
         assert shares["x"] == pytest.approx(0.75, abs=0.05)
         assert sum(shares.values()) == pytest.approx(1.0)
         assert set(found.colors) == {"x", "y"}
+
+    def test_spots_without_a_domain_are_no_domain(self, tmp_path, sections):
+        """They come last and take no colour from another, which then has the one of the figures."""
+        found = self.composition(tmp_path, sections["a"], ["Layer1", None, "WM", "WM"])
+        assert list(found.colors.items()) == [*categorical(["Layer1", "WM"]).items(), ("NA", MISSING)]
+        assert [share.category for share in found.samples["a"]] == ["Layer1", "WM", "NA"]
+        assert found.samples["a"][-1].part == pytest.approx(0.25, abs=0.05)
 
 
 def test_papers_are_named_once_with_their_doi(run):

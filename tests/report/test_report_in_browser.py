@@ -111,4 +111,7 @@ def test_it_prints(page):
     page.ask("Emulation.setEmulatedMedia", media="print")
     assert not page.run("document.querySelector('nav').checkVisibility()")
     assert len(page.ask("Page.printToPDF")["data"]) > 10_000
+    page.run("document.querySelectorAll('details').forEach((step) => { step.open = true; })")
+    blank = "(place) => place.clientHeight - place.firstElementChild.offsetHeight"
+    assert max(page.run(f"[...document.querySelectorAll('.step .scroll')].map({blank})")) <= 1
     page.ask("Emulation.setEmulatedMedia", media="")

@@ -91,10 +91,15 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
         if folder.suffix == ".h5ad":
             yield folder, "read.h5ad"
         return
-    for place, folders, files in os.walk(folder):
+    seen: set[Path] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
         here = Path(place)
-        if here.name == HD or HD in folders or is_square(here):
-            yield here if here.name == HD or is_square(here) else here / HD, "read.visium_hd"
+        if (real := here.resolve()) in seen:  # links may lead in circles
+            folders[:] = []
+            continue
+        seen.add(real)
+        if here.name == HD or is_square(here):
+            yield here, "read.visium_hd"
             folders[:] = []
         elif "spatial" in folders and any(name in folders or name in files for name in MATRICES):
             yield here, "read.visium"

@@ -66,6 +66,26 @@ def test_visium_hd_is_one_sample(call, tmp_path, monkeypatch):
     assert found.path.name == "square_008um"
 
 
+def test_sections_beside_visium_hd_are_found(folders):
+    """Whatever else lies in the folder of ``binned_outputs``."""
+    bins = simulate_visium_hd(n_bins=40, n_genes=20, n_svg=0, image_size=32)
+    outs = visium_hd_writer.write(bins, folders / "brain")
+    outs.joinpath("binned_outputs").rename(folders / "binned_outputs")
+    found, _ = find([folders])
+    kinds = {entry.name: entry.uses for entry in found}
+    assert kinds["data"] == "read.visium_hd"
+    assert sorted(kinds.values()).count("read.visium_hd") == 1
+    assert {"read.h5ad", "read.visium", "read.zarr"} < set(kinds.values())
+
+
+def test_links_are_followed_but_not_in_circles(folders):
+    """Sections often lie elsewhere, with a link to them; one that several links lead to is one section."""
+    (folders / "p1" / "circle").symlink_to(folders)
+    found, _ = find([folders])
+    sections = [entry.path for entry in found if entry.uses == "read.visium"]
+    assert sections == [folders / "2 (b)" / "outs"]
+
+
 def test_it_writes_over_nothing(call, folders, tmp_path):
     target = tmp_path / "mine.yaml"
     target.write_text("mine")

@@ -32,9 +32,9 @@ def interpreter(config: pytest.Config) -> str | Path:
     return python
 
 
-def succeed(*command: Any) -> str:
-    """Run a command and return what it prints; fail with what it complains of."""
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+def succeed(*command: Any, cwd: Path | None = None) -> str:
+    """Run a command in a folder and return what it prints; fail with what it complains of."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=cwd)
     if done.returncode:
         pytest.fail(f"{' '.join(map(str, command))} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
     return done.stdout

@@ -98,8 +98,11 @@ def test_others_open_what_is_written(cohort: Cohort, spatialdata_python: str | P
     section.run(catalogue.get("export.h5ad"), path="out/one.h5ad")
     script = Path(__file__).with_name("open_exports.py")
     exports = [root / "out" / name for name in ("all.zarr", "one.h5ad", "view.json", "found.json")]
-    succeed(spatialdata_python, script, *exports)
+    elsewhere = root / "elsewhere"
+    elsewhere.mkdir()
+    succeed(spatialdata_python, script, *exports, cwd=elsewhere)
     assert (root / "out/scatter.png").is_file()
+    assert list(elsewhere.iterdir()) == []
     found = json.loads(exports[-1].read_text())
     assert found["systems"] == ["half", "one"]
     for name, member in cohort.members.items():

@@ -27,7 +27,7 @@ from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run
 from spatialrun.store.store import Store, open_store
-from spatialrun.store.sweep import TABLE, sweep
+from spatialrun.store.sweep import TABLE, has_sweep, sweep
 from spatialrun.store.view import matrix_slot, write_view
 
 if TYPE_CHECKING:
@@ -173,6 +173,21 @@ class Experiment:
         root = zarr.open_group(view, mode="r", zarr_format=3)  # its consolidated metadata spare a walk
         return read_lazy(root["tables"][sample])
 
+    def tables(self, sample: str) -> tuple[str, ...]:
+        """Name what :meth:`table` reads of a sample: ``obs``, ``var`` and the tables in ``uns``.
+
+        Raises
+        ------
+        StoreError
+            ``store.unknown-name``, with the nearest name.
+        """
+        slots = self._slots(sample)
+        names = [axis for axis in ("obs", "var") if f"axes/{axis}" in slots]
+        names += [name_of(slot) for slot, ref in slots.items() if _is_table(slot, ref)]
+        if sample == COHORT and TABLE not in names and has_sweep(self.run):
+            names.append(TABLE)
+        return tuple(names)
+
     def table(self, sample: str, name: str) -> pd.DataFrame:
         """Read a table.
 
@@ -195,13 +210,11 @@ class Experiment:
         own = f"uns/{TABLE}" in slots
         if (sample, name) == (COHORT, TABLE) and not own and (found := sweep(self.run)) is not None:
             return found
-        tables = {name_of(slot): slot for slot, ref in slots.items() if _is_table(slot, ref)}
-        if name in tables:
-            table: pd.DataFrame = self._read(slots[tables[name]])
+        if name not in (known := self.tables(sample)):
+            raise self._unknown("table", name, known, sample)
+        if (slot := f"uns/{name}") in slots and _is_table(slot, slots[slot]):
+            table: pd.DataFrame = self._read(slots[slot])
             return table
-        axes = [axis for axis in ("obs", "var") if f"axes/{axis}" in slots]
-        if name not in axes:
-            raise self._unknown("table", name, [*axes, *tables], sample)
         columns = {name_of(slot): self._read(ref) for slot, ref in slots.items() if group_of(slot) == name}
         return pd.DataFrame(columns, index=pd.Index(self._read(slots[f"axes/{name}"])))
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from spatialrun.cli.console import GAP, print_columns, print_line
 from spatialrun.comparison import Comparison
 from spatialrun.errors import UsageError
+from spatialrun.plots.palettes import natural_sort
 from spatialrun.recipe.problems import choices, unknown
 
 if TYPE_CHECKING:
@@ -72,6 +73,15 @@ class Selection:
         families = {name.rpartition(".")[0] for name in chose} - {""}
         kin = [name for name in every if name.rpartition(".")[0] in families]
         return list(dict.fromkeys([every[0], *chose, *kin, *every]))
+
+
+def of_domain(domain: str, markers: pd.DataFrame, found: int) -> str:
+    """Say how many of the markers of all domains are one's; where there are none, who has some."""
+    if found:
+        return f"fetched {found} genes of domain {domain} against its neighbours"
+    counts = markers["domain"].astype(str).value_counts()
+    others = ", ".join(f"{name} ({counts[name]})" for name in natural_sort(counts.index)) or "none"
+    return f"no gene tells domain {domain} from its neighbours; domains with markers: {others}"
 
 
 def print_table(console: Console, frame: pd.DataFrame, total: int) -> None:

@@ -14,10 +14,10 @@ MARKER_COLUMNS = ("gene", "pct.in", "pct.out", "fc", "q", "log10.q")
 """What is shown of a domain's markers where nobody says what."""
 
 Name = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        metavar="TABLE",
-        help="obs, var, or a table in uns, such as spatialde; of _cohort: sweep.",
+        metavar="[TABLE]",
+        help="obs, var, or a table in uns, such as spatialde; of _cohort: sweep. Without: which there are.",
         autocompletion=table_names,
     ),
 ]
@@ -44,7 +44,7 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV with every digit.")]
 def table(
     store: Store,
     sample: Sample,
-    name: Name,
+    name: Name = None,
     sort: Sort = None,
     head: Head = None,
     where: Filter = None,
@@ -61,11 +61,15 @@ def table(
     [dim]spatialrun table expm/visium p2-t5 spagcn.markers --domain 17[/dim]
     """
     from spatialrun.cli.console import out, print_line
-    from spatialrun.cli.render_table import Selection, print_table
+    from spatialrun.cli.render_table import Selection, of_domain, print_table
     from spatialrun.comparison import parse
     from spatialrun.experiment import open_experiment
 
     experiment = open_experiment(store, run, profile or ())
+    if name is None:
+        for known in experiment.tables(sample):
+            print_line(out(), known)
+        return
     if domain is None:
         frame = experiment.table(sample, name)
     else:
@@ -83,5 +87,6 @@ def table(
         typer.echo(chosen.to_csv(index=False), nl=False)
     else:
         if domain is not None:
-            print_line(out(), f"fetched {len(frame)} genes of domain {domain} against its neighbours")
-        print_table(out(), chosen, total)
+            print_line(out(), of_domain(domain, experiment.table(sample, name), len(frame)))
+        if domain is None or total:
+            print_table(out(), chosen, total)

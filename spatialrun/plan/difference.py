@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from spatialrun.errors import SpatialrunError
+from spatialrun.errors import SpatialrunError, StoreError, Where
 from spatialrun.plan.reasons import Reason, compare
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run
@@ -106,6 +106,25 @@ class Difference:
     def nothing(self) -> bool:
         """Whether the runs are the same."""
         return not (self.recipe or self.versions or self.tasks or self.slots)
+
+
+def newest_two(store: Store) -> tuple[str, str]:
+    """Return the ids of the newest run and of the one before it, the older one first.
+
+    Raises
+    ------
+    StoreError
+        ``store.no-run`` where there are not two.
+    """
+    names = list(store.runs.names())
+    if len(names) < 2:
+        raise StoreError(
+            "store.no-run",
+            f"there is no run before {names[0]}" if names else "there is no run",
+            where=Where(file=store.backend.url),
+            hint="two runs are compared: apply again after a change",
+        )
+    return names[-2], names[-1]
 
 
 def difference(store: Store, old: str, new: str) -> Difference:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from spatialrun.api import load
-from spatialrun.cli.render_table import Selection
+from spatialrun.cli.render_table import Selection, of_domain
 from spatialrun.execute.apply import Options
 
 BY_COUNTS = "obs", "--sort", "-total_counts", "--columns", "spot,total_counts"
@@ -106,6 +106,22 @@ def test_markers_of_a_domain(call, marked):
     assert "neighbours" in kept[0]
     folds = [float(row["fc"]) for row in kept]
     assert folds == sorted(folds, reverse=True)
+
+
+def test_a_domain_without_markers_is_told_from_those_that_have_some():
+    """None is a result, not a fault; what else there is to see is said."""
+    markers = pd.DataFrame({"domain": ["10", "2", "2"], "gene": ["a", "b", "c"]})
+    assert of_domain("2", markers, 2) == "fetched 2 genes of domain 2 against its neighbours"
+    none = "no gene tells domain 3 from its neighbours; domains with markers: "
+    assert of_domain("3", markers, 0) == none + "2 (2), 10 (1)"
+    assert of_domain("3", markers[:0], 0) == none + "none"
+
+
+def test_without_a_name_the_tables_are_listed(call, marked):
+    result = call("table", marked, "p1")
+    assert result.code == 0
+    assert result.lines[:2] == ["obs", "var"]
+    assert "spagcn.markers" in result.lines
 
 
 def test_markers_of_an_unknown_domain(call, marked):

@@ -121,3 +121,13 @@ def test_two_runs_are_compared(call, write):
     assert {change["slot"] for change in data["slots"]} == {"layers/norm", "layers/lognorm"}
     assert call("diff", store, old, old).out == "the runs are the same\n"
     assert call("diff", store, old, "never").code == 4
+    assert call("diff", recipe).out == f"{old} -> {new}\n{result.out}", "the newest two"
+    assert call("diff", recipe, new).out == "the runs are the same\n", "with the newest"
+
+
+def test_one_run_is_compared_with_none(call, write):
+    recipe = write()
+    call("apply", recipe, "-q", "-j", 1)
+    result = call("diff", recipe)
+    assert result.code == 4
+    assert "there is no run before" in result.err

@@ -38,7 +38,11 @@ def print_line(console: Console, line: str | Text = "") -> None:
 
 
 def print_columns(
-    console: Console, rows: Iterable[Sequence[str | Text]], *, right: Sequence[int] = ()
+    console: Console,
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    right: Sequence[int] = (),
+    whole: Sequence[int] = (),
 ) -> None:
     """Print rows in aligned columns.
 
@@ -50,6 +54,8 @@ def print_columns(
         Cells, the same number in each row.
     right
         The columns to align to the right.
+    whole
+        The columns that are never wrapped: names that people copy.
     """
     from rich.table import Table
     from rich.text import Text
@@ -62,7 +68,11 @@ def print_columns(
     if console.is_terminal and not fits:
         table = Table.grid(padding=(0, GAP, 0, 0))
         for number in range(len(widths)):
-            table.add_column(justify="right" if number in right else "left", overflow="fold")
+            table.add_column(
+                justify="right" if number in right else "left",
+                overflow="fold",
+                min_width=widths[number] if number in whole else None,
+            )
         for row in cells:
             table.add_row(*row)
         console.print(table)

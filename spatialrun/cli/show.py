@@ -24,13 +24,11 @@ def show(store: Store, sample: Sample = None, run: RunId = None, profile: Profil
     """
     from spatialrun.cli.console import out, print_line
     from spatialrun.experiment import open_experiment
+    from spatialrun.listing import WIDTH, describe_run
 
     console = out()
+    width = console.width if console.is_terminal else WIDTH
     experiment = open_experiment(store, run, profile or ())
-    if sample is None:
-        text = str(experiment)
-    elif console.is_terminal:
-        text = experiment.describe(sample, width=console.width)
-    else:
-        text = experiment.describe(sample)
-    print_line(console, text)
+    print_line(
+        console, describe_run(experiment.run, width) if sample is None else experiment.describe(sample, width)
+    )

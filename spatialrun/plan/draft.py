@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from spatialrun.errors import DataError, RecipeError, SpatialrunError
+from spatialrun.errors import DataError, RecipeError, SpatialrunError, Where
 from spatialrun.plan.inputs import input_path, listings
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.recipe.model import Recipe, StepEntry
 from spatialrun.recipe.names import is_within_group
 from spatialrun.recipe.problems import Problems
 from spatialrun.recipe.slots import NAME_HINT, misnamed
+from spatialrun.recipe.variables import variables_of
 from spatialrun.slots import COHORT, address, locate, name_of
 from spatialrun.steps.contract import CohortStep, Read, Site, Write, implicit_reads, parameter_names
 
@@ -72,7 +73,6 @@ def draft(id: TaskId, entry: StepEntry, sites: Sites) -> Task:
                 "data.missing-file",
                 f"{path} does not exist",
                 where=entry.where_of(role),
-                hint="paths are relative to the recipe's folder",
             )
     destination = entry.step.destination(entry.params)
     target = None if destination is None else site.base / destination.replace("{sample}", id.sample)
@@ -133,6 +133,7 @@ def _port(id: TaskId, sample: str, port: str) -> str:
 def structural(error: SpatialrunError, id: TaskId, entry: StepEntry, recipe: Recipe) -> SpatialrunError:
     """Turn a step type's complaint into a problem of the recipe: at the file's path, where one is at fault."""
     if isinstance(error, RecipeError) and error.where.line is not None:
+        error.hint = error.hint or _next(error.code, error.where)
         return error.at(step=id.step, sample=id.sample)
     path_at = recipe.where("samples", id.sample, "path")
     named = [name for name in sorted(parameter_names(type(entry.params), "path")) if name in entry.entries]
@@ -140,6 +141,15 @@ def structural(error: SpatialrunError, id: TaskId, entry: StepEntry, recipe: Rec
     what = error.what
     if error.where.file and error.where.file not in what:
         what = f"{what} ({error.where.file})"
-    return RecipeError(
-        error.code, what, where=replace(place, step=id.step, sample=id.sample), hint=error.hint
-    )
+    hint = error.hint or _next(error.code, place)
+    return RecipeError(error.code, what, where=replace(place, step=id.step, sample=id.sample), hint=hint)
+
+
+def _next(code: str, place: Where) -> str | None:
+    """Say what to do about a file that is not where the recipe says; nothing of other faults."""
+    if code != "data.missing-file":
+        return None
+    if variables := variables_of(place.snippet or ""):
+        said = ", ".join(f"{name}=PATH" for name in variables)
+        return f"a variable says where it is: {said} before the command, relative to where you are"
+    return "paths are relative to the recipe's folder"

@@ -55,6 +55,11 @@ def fill_variables(text: str, environ: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
+def variables_of(text: str) -> tuple[str, ...]:
+    """Name the variables that a text refers to."""
+    return tuple(match["name"] for match in _REFERENCE.finditer(text) if match["name"])
+
+
 def _from_here(path: str) -> str:
     """Make a path that is relative to the folder that one is in absolute."""
     stays = not path or is_url(path) or path.startswith(("~", "$")) or os.path.isabs(path)  # noqa: PTH117

@@ -6,9 +6,11 @@ import csv
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from spatialrun.api import load
 from spatialrun.cli.render_table import Selection, of_domain
+from spatialrun.cli.show import show
 from spatialrun.execute.apply import Options
 
 BY_COUNTS = "obs", "--sort", "-total_counts", "--columns", "spot,total_counts"
@@ -26,6 +28,13 @@ def test_show_takes_a_sample_and_a_recipe(call, applied, store):
     assert "of size 60 " in result.out
     assert "counts <csc:i32>" in result.out
     assert call("show", applied, "p2").out == result.out
+
+
+def test_show_fits_the_terminal(store, monkeypatch):
+    narrow = Console(width=50, force_terminal=True, no_color=True, highlight=False, record=True)
+    monkeypatch.setattr("spatialrun.cli.console.out", lambda: narrow)
+    show(str(store))
+    assert max(map(len, narrow.export_text().splitlines())) <= 50
 
 
 def test_show_knows_no_other_sample(call, store):

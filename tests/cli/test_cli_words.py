@@ -159,6 +159,12 @@ def test_columns_have_no_trailing_spaces_and_are_not_cut(capsys):
     assert capsys.readouterr().out == f"a     1  {'x' * 40}\nbbb  22\n"
 
 
+def test_names_that_people_copy_are_not_wrapped():
+    console = Console(width=30, force_terminal=True, no_color=True, record=True)
+    print_columns(console, [["20261129-040428-40558d", "words that are many"]], whole=(0,))
+    assert console.export_text().startswith("20261129-040428-40558d  words")
+
+
 def events(*entries):
     """Events of one run, a second apart."""
     return [

@@ -150,6 +150,17 @@ def test_a_missing_file_of_a_parameter_is_said_there(lab):
     assert said(problem) == ("data.missing-file", "labels.csv}}")
 
 
+def test_a_missing_file_that_a_variable_names_is_told_how_to_say_it(lab, tmp_path):
+    """The recipes that come along are applied without their variables by nearly everyone once."""
+    lab.samples = {"a": "'${SPATIALRUN_TEST_SECTION:-nowhere/at/all}'"}
+    lab.steps += "  - {id: labels, uses: annotate.obs, with: {table: '${SPATIALRUN_TEST_LABELS:-no.csv}'}}\n"
+    section, labels = problems(lab)
+    assert section.hint.startswith("a variable says where it is: SPATIALRUN_TEST_SECTION=PATH before")
+    assert "SPATIALRUN_TEST_LABELS=PATH" in labels.hint
+    lab.samples = {"a": tmp_path / "nowhere/at/all"}
+    assert problems(lab)[0].hint == "paths are relative to the recipe's folder"
+
+
 def test_a_reader_without_a_path_is_told_so(lab):
     lab.steps = "  - {id: read, uses: read.h5ad}\n"
     text = lab.text.replace(f"path: {lab.samples['a']}", "group: g")

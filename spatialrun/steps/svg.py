@@ -89,7 +89,7 @@ class SvgSpatialde(StreamingStep):
     """
 
     name = "svg.spatialde"
-    version = 4
+    version = 5
     Params = SvgSpatialdeParams
     cite = "Kats, Vento-Tormo & Stegle 2021, doi 10.1101/2021.10.27.466045"
     READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}", "genes": "axes/var"}

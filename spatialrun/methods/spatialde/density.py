@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.csgraph import connected_components
 
-from spatialrun.methods.spatialde.grid import COARSE, FINE, Grid, Precision, SpotKernel, Spots, gaussian_taps
+from spatialrun.methods.spatialde.grid import (
+    COARSE,
+    FINE,
+    Grid,
+    Precision,
+    SpotKernel,
+    Spots,
+    Taps,
+    gaussian_taps,
+)
 from spatialrun.methods.spatialde.neighbours import NeighbourKernel
 from spatialrun.methods.spatialde.spectrum import RESIDUAL, group_edges
 from spatialrun.methods.spatialde.vectors import LANES
@@ -33,6 +42,8 @@ MIDDLE = {
     FINE: 24,
     COARSE: 16,
 }  # nodes that the Gaussian around the middle of two nodes reaches, in half steps
+LEFT_OUT = {FINE: 1e-11, COARSE: 1e-4}  # of the kernel along an axis, by what its nodes are reduced to
+PLACES = 2000  # of an axis, at which that is looked at
 
 
 def precision_of(spots: Spots, lengthscale: float) -> Precision | None:
@@ -45,7 +56,11 @@ def precision_of(spots: Spots, lengthscale: float) -> Precision | None:
 
 
 def grid_eigenvalues(spots: Spots, lengthscale: float, precision: Precision, W: Array) -> list[Array]:
-    """All eigenvalues of F'PF, descending, for each column of ``W`` (N, at most LANES)."""
+    """All eigenvalues of F'PF that matter, descending, for each column of ``W`` (N, at most LANES).
+
+    Nodes overlap and some lie beyond the spots: along an axis fewer directions hold as much as the grid is exact
+    to, and of the matrix over their pairs the eigenvalues are computed.
+    """
     grid = Grid.of(spots, lengthscale, precision)
     rows, columns = grid.shape
     weights = np.zeros((len(spots), LANES))
@@ -63,12 +78,12 @@ def grid_eigenvalues(spots: Spots, lengthscale: float, precision: Precision, W: 
     between = middle.spread(weights)
     # Nodes a and b of the grid meet in the middle at a + b, counted from where both begin.
     first = width // 2 - 1 - (precision.width - 2)
-    padded = np.zeros((2 * rows - 1, 2 * columns - 1, LANES))
+    padded = np.zeros((LANES, 2 * rows - 1, 2 * columns - 1))
     inside_y = np.arange(2 * rows - 1) + first
     inside_x = np.arange(2 * columns - 1) + first
     ok_y = (inside_y >= 0) & (inside_y < between.shape[0])
     ok_x = (inside_x >= 0) & (inside_x < between.shape[1])
-    padded[np.ix_(ok_y, ok_x)] = between[np.ix_(inside_y[ok_y], inside_x[ok_x])]
+    padded[:, *np.ix_(ok_y, ok_x)] = np.moveaxis(between, 2, 0)[:, *np.ix_(inside_y[ok_y], inside_x[ok_x])]
     norm = 2.0 * half / (lengthscale * np.sqrt(np.pi / 2.0))
     gaussian_y, gaussian_x = (
         norm * np.exp(-np.square(np.subtract.outer(np.arange(n), np.arange(n)) / precision.density) / 2.0)
@@ -78,14 +93,24 @@ def grid_eigenvalues(spots: Spots, lengthscale: float, precision: Precision, W: 
         np.add.outer(np.arange(rows), np.arange(rows)),
         np.add.outer(np.arange(columns), np.arange(columns)),
     )
+    y, x = (_axis_directions(taps, LEFT_OUT[precision]) for taps in (grid.y, grid.x))
     found = []
     for node in range(W.shape[1]):
-        M = padded[a[:, None, :, None], b[None, :, None, :], node]
-        M *= gaussian_y[:, None, :, None]
-        M *= gaussian_x[None, :, None, :]
-        f = sums[:, :, node].ravel()
+        across = x.T @ (padded[node][:, b] * gaussian_x) @ x
+        M = np.einsum("rsqv,rp,su->pquv", across[a] * gaussian_y[:, :, None, None], y, y, optimize=True)
+        f = (y.T @ sums[:, :, node] @ x).ravel()
         M = M.reshape(len(f), len(f)) - np.outer(f, f) / W[:, node].sum()
         found.append(np.linalg.eigvalsh(M)[::-1])
+    return found
+
+
+def _axis_directions(taps: Taps, left_out: float) -> Array:
+    """Orthonormal directions over an axis's nodes, (nodes, r), that hold all but a share of the kernel there."""
+    some = np.unique(np.linspace(0, len(taps.base) - 1, PLACES).astype(np.int64))
+    F = taps.rows(some)
+    values, vectors = np.linalg.eigh(F.T @ F)
+    held = np.cumsum(np.maximum(values, 0.0))
+    found: Array = vectors[:, held > left_out * held[-1]]
     return found
 
 

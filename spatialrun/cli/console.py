@@ -42,20 +42,21 @@ def print_columns(
     rows: Iterable[Sequence[str | Text]],
     *,
     right: Sequence[int] = (),
-    whole: Sequence[int] = (),
+    fold: bool = True,
 ) -> None:
     """Print rows in aligned columns.
 
     Parameters
     ----------
     console
-        Where. On a terminal, cells are wrapped within their columns where the line is too narrow.
+        Where.
     rows
         Cells, the same number in each row.
     right
         The columns to align to the right.
-    whole
-        The columns that are never wrapped: names that people copy.
+    fold
+        Whether cells are wrapped within their columns where a terminal is too narrow. Otherwise it is the
+        terminal that wraps the line, and names can still be copied whole.
     """
     from rich.table import Table
     from rich.text import Text
@@ -65,14 +66,10 @@ def print_columns(
         return
     widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
     fits = sum(widths) + GAP * (len(widths) - 1) <= console.width
-    if console.is_terminal and not fits:
+    if fold and console.is_terminal and not fits:
         table = Table.grid(padding=(0, GAP, 0, 0))
         for number in range(len(widths)):
-            table.add_column(
-                justify="right" if number in right else "left",
-                overflow="fold",
-                min_width=widths[number] if number in whole else None,
-            )
+            table.add_column(justify="right" if number in right else "left", overflow="fold")
         for row in cells:
             table.add_row(*row)
         console.print(table)

@@ -34,7 +34,7 @@ def print_runs(console: Console, runs: Sequence[RunFacts]) -> None:
         )
         for run in runs
     ]
-    print_columns(console, rows, right=[4], whole=[0])
+    print_columns(console, rows, right=[4], fold=False)
     if not runs:
         print_line(console, Text("no runs", "dim"))
 

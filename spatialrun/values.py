@@ -9,7 +9,7 @@ is written from a :class:`ColumnStream`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,10 +24,16 @@ STRETCH = 1 << 22
 
 @dataclass(frozen=True)
 class FileBytes:
-    """A small file as a value, such as a figure; ``suffix`` with its dot (``.png``)."""
+    """A small file as a value, such as a figure; ``suffix`` with its dot (``.png``). Notebooks show pictures."""
 
-    content: bytes
+    content: bytes = field(repr=False)
     suffix: str
+
+    def _repr_png_(self) -> bytes | None:
+        return self.content if self.suffix == ".png" else None
+
+    def _repr_svg_(self) -> str | None:
+        return self.content.decode() if self.suffix == ".svg" else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import pytest
 from lab import Lab
 
 from spatialrun import markup
+from spatialrun.values import FileBytes
 
 STEPS = """\
   - {id: read, uses: read.visium, with: {min_spots: 3}}
@@ -59,6 +60,8 @@ def test_a_plan_and_the_run_that_follows(lab: Lab):
     assert "readread.visium2 run" in plan
     assert "normalize.log2 pending" in plan
     outcome = lab.apply()
+    assert repr(lab.plan()) == "<plan: 4 cached, 2 run>"
+    assert repr(outcome) == f"<outcome of run {outcome.run.id}: 4 done, 2 failed>"
     html = outcome._repr_html_()
     assert html == outcome.run._repr_html_()
     said = text_of(html)
@@ -72,3 +75,11 @@ def test_a_plan_and_the_run_that_follows(lab: Lab):
     again = text_of(lab.plan()._repr_html_())
     assert "normalize.log2 cached" in again
     assert "plot.spatial2 runfailed last time [data.values]" in again
+
+
+def test_a_notebook_shows_a_figure():
+    """As a picture; its name on a terminal is no megabyte of bytes."""
+    figure, drawing = FileBytes(b"\x89PNG" * 1000, ".png"), FileBytes(b"<svg/>", ".svg")
+    assert (figure._repr_png_(), figure._repr_svg_()) == (figure.content, None)
+    assert (drawing._repr_png_(), drawing._repr_svg_()) == (None, "<svg/>")
+    assert repr(figure) == "FileBytes(suffix='.png')"

@@ -7,6 +7,7 @@ outputs leaves everything after it cached.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from time import sleep
 from typing import Any
 
+from spatialrun import words
 from spatialrun.errors import SpatialrunError, StoreError, TaskError
 from spatialrun.execute.assignment import spec_of, timeout_of
 from spatialrun.execute.budget import PROCESS
@@ -61,6 +63,11 @@ class Outcome:
     run: Run
     changed: bool
     errors: tuple[SpatialrunError, ...] = ()
+
+    def __repr__(self) -> str:
+        counts = Counter(task.status for task in self.run.tasks.values())
+        said = words.listed((number, status) for status, number in counts.items())
+        return f"<outcome of run {self.run.id}: {said}{'' if self.changed else '; it was up to date'}>"
 
     def _repr_html_(self) -> str:
         return self.run._repr_html_()

@@ -61,6 +61,9 @@ class Plan:
         """The tasks that were chosen, in order."""
         return (planned for id, planned in self.tasks.items() if id in self.choice.tasks)
 
+    def __repr__(self) -> str:
+        return f"<plan: {_counted(planned.decision.status for planned in self.chosen)}>"
+
     def _repr_html_(self) -> str:
         """A row for every step: how many of its tasks are cached, run or wait, and why."""
         steps: dict[str, list[PlannedTask]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, model_validator
@@ -171,7 +171,7 @@ class PlotCohort(CohortStep):
     """
 
     name = "plot.cohort"
-    version = 3
+    version = 4
     Params = PlotCohortParams
     distributions = ("matplotlib",)
 
@@ -194,11 +194,18 @@ class PlotCohort(CohortStep):
         for (sample, own), shown in zip(inputs.items(), _of_members(inputs, params, context), strict=True):
             try:
                 section = Section.read(own, params, context)
-                specs.append(section.panel(shown, params, sample=sample))
+                specs.append(section.panel(_named(shown, params), params, sample=sample))
             except SpatialrunError as error:
                 raise error.at(sample=sample) from None
         figure = panels(specs, ncols=params.ncols, shared=True, figsize=params.figsize, dpi=params.dpi)
         return {COHORT: {"figure": FileBytes(render(figure, params.format), f".{params.format}")}}
+
+
+def _named(shown: Shown, params: PlotCohortParams) -> Shown:
+    """Name what is drawn in the key, where no title does."""
+    if "{color}" in (params.title or ""):
+        return shown
+    return replace(shown, label=", ".join(filter(None, (shown.name, shown.label))) or None)
 
 
 def _of_members(inputs: Mapping[str, Inputs], params: PlotCohortParams, context: Context) -> list[Shown]:

@@ -52,6 +52,20 @@ def test_samples_beside_each_other_with_one_key(cohort: Cohort, figures: list[An
     assert figure.axes[2].get_ylim() == (0, highest)
 
 
+def test_the_key_says_what_is_drawn_where_no_title_does(cohort: Cohort, figures: list[Any]) -> None:
+    cohort.run(STEP, color="GENE3", dpi=40)
+    cohort.run(STEP, color="GENE3", title="{sample}: {color}", dpi=40)
+    cohort.run(STEP, color="layer", dpi=40)
+    cohort.run(STEP, color="layer", label="layers", dpi=40)
+    cohort.run(STEP, dpi=40)
+    gene, titled, column, labelled, plain = figures
+    assert gene.axes[2].get_ylabel() == "GENE3, counts"
+    assert titled.axes[2].get_ylabel() == "counts"
+    assert column.legends[0].get_title().get_text() == "layer"
+    assert labelled.legends[0].get_title().get_text() == "layers"
+    assert plain.legends == []
+
+
 def _gene3(cohort: Cohort) -> list[tuple[Section, int]]:
     return [
         (member, int(np.flatnonzero(member.slots["axes/var"] == "GENE3")[0]))

@@ -59,7 +59,11 @@ def build(recipe: Recipe) -> tuple[Graph, list[SpatialrunError]]:
             open_samples |= mine.keys()
     writers = _writers(drafts, problems)
     _check_destinations(drafts, problems)
-    unwritten = Unwritten()
+    present: dict[str, set[str]] = defaultdict(set)
+    for task in drafts.values():
+        for sample in task.sites:
+            present[sample].add(task.entry.uses)
+    unwritten = Unwritten(present)
     tasks = {id: _joined(task, writers, unwritten, problems, open_samples) for id, task in drafts.items()}
     for problem in unwritten.problems():
         problems.include(problem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -27,13 +27,21 @@ class _Case:
     task: Task
     read: Read
     declared: frozenset[str]
+    present: frozenset[str]
     samples: list[str] = field(default_factory=list)
 
 
 class Unwritten:
-    """Collects the reads without a writer."""
+    """Collects the reads without a writer.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    present
+        Sample to the step types that the recipe has for it.
+    """
+
+    def __init__(self, present: Mapping[str, Collection[str]]) -> None:
+        self._present = present
         self._cases: dict[tuple[str, str], _Case] = {}
 
     def add(self, task: Task, sample: str, missing: Sequence[Read], declared: frozenset[str]) -> None:
@@ -44,7 +52,8 @@ class Unwritten:
         """
         essential = [read for read in missing if group_of(read.slot) != "axes"]
         for read in essential or missing:
-            case = self._cases.setdefault((task.id.step, read.slot), _Case(task, read, declared))
+            present = frozenset(self._present.get(sample, ()))
+            case = self._cases.setdefault((task.id.step, read.slot), _Case(task, read, declared, present))
             if sample not in case.samples:
                 case.samples.append(sample)
 
@@ -69,14 +78,14 @@ def _listed(samples: Sequence[str]) -> str:
 def _advice(case: _Case) -> str:
     near = get_close_matches(case.read.slot, sorted(case.declared), n=1, cutoff=0.6)
     makers = [maker for maker in _makers(case.read.slot) if maker != case.task.entry.uses]
-    hints = []
-    if near:
-        hints.append(f"did you mean {near[0]}?")
-    if makers:
+    hints = [f"did you mean {near[0]}?"] if near else []
+    if there := [maker for maker in makers if maker in case.present]:
+        hints.append(f"{', '.join(there)} would write it with other parameters, or of other files")
+    elif makers:
         hints.append(f"written by: {', '.join(makers)}; add such a step, on this sample too")
     if not hints:
         hints.append(f"written for this sample: {', '.join(sorted(case.declared)) or 'nothing'}")
-    return "; ".join(hints)
+    return " ".join(hints)
 
 
 def _makers(slot: str) -> Iterator[str]:

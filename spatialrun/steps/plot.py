@@ -11,6 +11,7 @@ from pydantic import AfterValidator, model_validator
 
 from spatialrun.errors import DataError, SpatialrunError, Where
 from spatialrun.slots import COHORT
+from spatialrun.steps.colors import Color, ColorMap
 from spatialrun.steps.contract import (
     CohortStep,
     Context,
@@ -81,15 +82,17 @@ class SectionParams(Parameters):
         None, "Area of the spots; null draws their real diameter to scale.", unit="points²", gt=0
     )
     shape: Literal["circle", "hexagon", "square"] = parameter("circle", "Shape of the spots.")
-    palette: dict[str, str] | tuple[str, ...] | None = parameter(
+    palette: dict[str, Color] | tuple[Color, ...] | None = parameter(
         None, "Colours of categories: by name, or in their order; null for the house's."
     )
-    cmap: str | None = parameter(None, "Colour map of numbers, by matplotlib's name; null for the house's.")
+    cmap: ColorMap | None = parameter(
+        None, "Colour map of numbers, by matplotlib's name; null for the house's."
+    )
     vmin: Limit | None = parameter(None, "Lower end of the colour scale: a number or a percentile (p1).")
     vmax: Limit | None = parameter(
         None, "Upper end of the colour scale: a number or a percentile (p99); null: where outliers begin."
     )
-    na_color: str | None = parameter(None, "Colour of spots without a value; null for the house's.")
+    na_color: Color | None = parameter(None, "Colour of spots without a value; null for the house's.")
     order: Literal["value", "given"] = parameter(
         "value", "Draw high values over low ones, or spots as they come."
     )

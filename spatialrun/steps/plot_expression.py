@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, model_validator
 
 from spatialrun.errors import DataError, Where
+from spatialrun.steps.colors import Color, ColorMap
 from spatialrun.steps.contract import (
     Context,
     FileBytes,
@@ -61,15 +62,17 @@ class PlotEmbeddingParams(Parameters):
     ptsize: float | None = parameter(
         None, "Area of the spots; null for the less the more there are.", unit="points²", gt=0
     )
-    palette: dict[str, str] | tuple[str, ...] | None = parameter(
+    palette: dict[str, Color] | tuple[Color, ...] | None = parameter(
         None, "Colours of categories: by name, or in their order; null for the house's."
     )
-    cmap: str | None = parameter(None, "Colour map of numbers, by matplotlib's name; null for the house's.")
+    cmap: ColorMap | None = parameter(
+        None, "Colour map of numbers, by matplotlib's name; null for the house's."
+    )
     vmin: Limit | None = parameter(None, "Lower end of the colour scale: a number or a percentile (p1).")
     vmax: Limit | None = parameter(
         None, "Upper end of the colour scale: a number or a percentile (p99); null: where outliers begin."
     )
-    na_color: str | None = parameter(None, "Colour of spots without a value; null for the house's.")
+    na_color: Color | None = parameter(None, "Colour of spots without a value; null for the house's.")
     order: Literal["value", "given"] = parameter(
         "value", "Draw high values over low ones and categories mixed, or spots as they come."
     )
@@ -150,7 +153,7 @@ class PlotGenesParams(Parameters):
     standard_scale: Literal["var", "group"] | None = parameter(
         None, "Means from 0 to 1 within each gene (var) or each domain (group)."
     )
-    cmap: str | None = parameter(None, "Colour map, by matplotlib's name; null for the house's.")
+    cmap: ColorMap | None = parameter(None, "Colour map, by matplotlib's name; null for the house's.")
     vmin: Limit | None = parameter(None, "Lower end of the colour scale: a number or a percentile (p1).")
     vmax: Limit | None = parameter(
         None, "Upper end of the colour scale: a number or a percentile (p99); null: where outliers begin."

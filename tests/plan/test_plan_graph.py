@@ -75,6 +75,19 @@ def test_an_unwritten_read_names_the_step_type_that_would_write_it(lab):
     assert "genes.variable" in problem.hint
 
 
+def test_a_step_that_is_there_but_does_not_write_it_is_not_to_be_added(lab, tmp_path, sections):
+    """Of a section without the hires image, say: the reader is there."""
+    bare = tmp_path / "bare"
+    shutil.copytree(sections["a"], bare)
+    for image in bare.glob("spatial/*hires*"):
+        image.unlink()
+    lab.samples = {"a": bare}
+    lab.steps += "  - {id: drawn, uses: plot.spatial, with: {channels: [hires/r]}}\n"
+    (problem,) = problems(lab)
+    assert "read.visium would write it with other parameters, or of other files" in problem.hint
+    assert "add such a step" not in problem.hint
+
+
 def test_an_unwritten_read_of_a_template_points_at_the_parameter_that_fills_it(lab):
     lab.edit("{n_svg: 10,", "{n_svg: 10, layer: count,")
     (problem,) = problems(lab)

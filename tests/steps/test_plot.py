@@ -54,6 +54,23 @@ def test_the_best_genes(section: Section) -> None:
     assert len(shown(section, color=color | {"top": 100})) == 50
 
 
+@pytest.mark.parametrize("name", ["plot.spatial", "plot.cohort", "plot.embedding", "plot.genes"])
+def test_a_colour_map_that_is_none_is_a_mistake_of_the_recipe(name: str) -> None:
+    """Found before hours of work, not at their end."""
+    Params = catalogue.get(name).Params
+    needed = {"groupby": "layer"} if name == "plot.genes" else {}
+    assert Params(cmap="magma", **needed).model_dump()["cmap"] == "magma"
+    with pytest.raises(ValidationError, match="did you mean 'viridis'"):
+        Params(cmap="virids", **needed)
+
+
+def test_a_colour_that_is_none_is_a_mistake_of_the_recipe() -> None:
+    STEP.Params(palette={"WM": "navy", "L1": "#ff0000"}, na_color="0.8")
+    for wrong in ({"palette": {"WM": "nayv"}}, {"palette": ["#12"]}, {"na_color": "gray80"}):
+        with pytest.raises(ValidationError, match="no colour"):
+            STEP.Params(**wrong)
+
+
 def test_panels_in_the_order_of_the_recipe(section: Section) -> None:
     panels = shown(section, color=["GENE3", "layer", "gene:GENE1", "obs:expert"])
     assert [name for name, _ in panels] == ["GENE3", "layer", "GENE1", "expert"]

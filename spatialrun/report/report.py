@@ -47,8 +47,11 @@ def write_report(store: Store, run: Run) -> str:
 def render(store: Store, run: Run) -> str:
     """Return the report of a run as one HTML page."""
     steps = steps_of(run)
+    recipe = store.runs.recipe(run.id)
     return _template().render(
         run=run,
+        recipe=recipe,
+        name=recipe.partition("\n")[0].removeprefix("# "),
         steps=steps,
         problems=[(step, task) for step in steps for task in step.tasks if task.error],
         facts=_facts(run, steps),

@@ -114,6 +114,15 @@ def test_why_steps_ran_is_told(bench, tmp_path):
     assert "n_svg: 10 -&gt; 12" in page
 
 
+def test_the_recipe_is_named_and_stands_in_it(bench, tmp_path):
+    lab = bench.copy(tmp_path / "named")
+    run = lab.apply("steps.svg.with.n_svg=13").run
+    page = (lab.store / "runs" / run.id / NAME).read_text()
+    assert f"{lab.recipe.name} --set steps.svg.with.n_svg=13</p>" in page
+    assert f"{lab.recipe.name} --set steps.svg.with.n_svg=13: run {run.id}</title>" in page
+    assert "n_svg: 13" in page.partition("What was run, as one file")[2]
+
+
 def test_what_went_wrong_is_told_first(tmp_path, sections):
     from lab import STEPS, Lab
 

@@ -24,7 +24,14 @@ from spatialrun.store.store import Store
 from spatialrun.version import __version__
 
 Verdict = Literal["ok", "absent", "warning", "fault"]
-EXTRAS = {"dask": "distributed", "cloud": "obstore", "image": "scikit-image", "deepst": "torch"}
+EXTRAS = {
+    "dask": "distributed",
+    "cloud": "obstore",
+    "image": "scikit-image",
+    "h5mu": "mudata",
+    "xlsx": "xlsxwriter",
+    "deepst": "torch",
+}
 """Extra to the distribution by which it is known to be installed."""
 TORCH = ("torch", "torch_geometric")
 """What the steps compute with that may use a GPU."""

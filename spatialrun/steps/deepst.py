@@ -98,7 +98,7 @@ class DeepstParams(Parameters):
     conv_type: ConvType = parameter("GATConv", "Graph convolution.", late=True)
     lr: float = parameter(
         LR,
-        "Learning rate; at the published 5e-4 the network hardly leaves its random start.",
+        "Learning rate, which falls to 0; at the published 5e-4 the network hardly leaves its random start.",
         late=True,
         gt=0,
     )
@@ -161,7 +161,7 @@ class DomainsDeepst(StagedStep):
     """
 
     name = "domains.deepst"
-    version = 2
+    version = 3
     resource = "gpu"
     determinism = "seeded"
     distributions = DISTRIBUTIONS
@@ -214,16 +214,15 @@ class DomainsDeepst(StagedStep):
 
 
 class IntegrateDeepstParams(DeepstParams):
-    """The published choices: a network that learns faster gives way to the adversary, and finds worse domains."""
-
-    n_genes: int | None = parameter(
-        None, "Highly variable genes (vst) that are used; null for all.", unit="genes", ge=2
+    lr: float = parameter(
+        0.003,
+        "Learning rate, which falls to 0; at the rate of one sample the network gives way to the adversary.",
+        gt=0,
     )
-    keep_nearest: bool = parameter(False, "Whether the spot most alike lends expression too.")
-    clip: float | None = parameter(None, "Largest absolute z-score; null for none.", gt=0)
-    lr: float = parameter(5e-4, "Learning rate.", gt=0)
     adversary_weight: float = parameter(
-        1.0, "Weight of keeping the embedding from telling samples apart; 0 for not at all.", ge=0
+        0.3,
+        "Weight of keeping the embedding from telling samples apart; 0 for not at all. At 1 samples mix no better.",
+        ge=0,
     )
     key_added: str = parameter(
         "deepst", "Beginning of the columns' names, and the embedding's.", output_name=True
@@ -239,7 +238,7 @@ class IntegrateDeepst(CohortStep):
     """
 
     name = "integrate.deepst"
-    version = 2
+    version = 3
     resource = "gpu"
     determinism = "seeded"
     distributions = DISTRIBUTIONS

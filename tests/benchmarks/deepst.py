@@ -29,8 +29,8 @@ from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Shape
 
 EXPRESSION = deepst.Augmentation()
-PUBLISHED = deepst.Augmentation(n_genes=None, keep_nearest=False, clip=None)
-"""And a learning rate of 5e-4: the defaults of ``integrate.deepst``."""
+SHARED = catalogue.get("integrate.deepst").Params()
+"""What ``integrate.deepst`` is asked for by default."""
 SEVEN = deepst.Partitioning(n_domains=N_DOMAINS)
 
 
@@ -68,10 +68,10 @@ def cohort(folder: Path, seeds: Sequence[int]) -> None:
     sections = [Section(folder / name) for name in SECTIONS]
     places = [own.places for own in sections]
     shared = deepst.on_shared_genes([own.counts for own in sections], [own.genes for own in sections])
-    prepared = deepst.components(shared, places, PUBLISHED)
+    prepared = deepst.components(shared, places, EXPRESSION)
     for seed in seeds:
-        for weight in (0.0, 1.0):
-            schedule = deepst.Schedule(seed=seed, adversary_weight=weight, lr=5e-4)
+        for weight in (0.0, SHARED.adversary_weight):
+            schedule = deepst.Schedule(seed=seed, adversary_weight=weight, lr=SHARED.lr)
             found = deepst.domains(prepared, places, SEVEN, schedule)
             scores = " ".join(
                 f"{adjusted_rand_score(own.truth, part.refined):.3f}"

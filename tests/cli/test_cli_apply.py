@@ -31,6 +31,16 @@ def test_first_run_says_what_it_made_and_what_to_do_next(call, write):
     assert "read p1: done in" in first.err
 
 
+def test_a_table_of_combinations_is_offered_where_something_was_measured(call, write):
+    """Of many figures there is nothing to compare."""
+    drawn = "with: {color: total_counts, channels: null, dpi: 40}"
+    figures = (drawn, f"matrix: {{dpi: [30, 40]}}\n    {drawn.replace(', dpi: 40', '')}")
+    genes = ("  - id: genes\n", "  - {uses: svg.moran, matrix: {n_svg: [3, 4]}}\n  - id: genes\n")
+    nothing, something = (call("apply", write(ONE_SAMPLE, edit), "-j", 1) for edit in (figures, genes))
+    assert (nothing.code, " sweep" in nothing.out) == (0, False)
+    assert (something.code, " sweep" in something.out) == (0, True)
+
+
 def test_second_run_has_nothing_to_do(call, applied):
     again = call("apply", applied)
     assert again.code == 0

@@ -43,7 +43,7 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = nn.ModuleList([_Layer(n_components, CODE[0]), _Layer(*CODE)])
         self.hidden = convolution(conv_type, CODE[1], GRAPH[0])
-        self.hidden_norm = nn.BatchNorm1d(GRAPH[0])
+        self.hidden_norm = nn.BatchNorm1d(GRAPH[0], track_running_stats=False)
         self.mean = convolution(conv_type, *GRAPH)
         self.logvar = convolution(conv_type, *GRAPH)
         self.decoder = _Layer(EMBEDDING, CODE[0])
@@ -65,12 +65,16 @@ class Network(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Linear, normalised, ELU, dropout."""
+    """Linear, normalised, ELU, dropout.
+
+    Every pass sees all spots, so that it is normalised by their own mean and variance, in training and after:
+    running ones would be those of weights that are long gone.
+    """
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
         self.linear = nn.Linear(n_in, n_out)
-        self.norm = nn.BatchNorm1d(n_out, eps=0.001, momentum=0.01)
+        self.norm = nn.BatchNorm1d(n_out, eps=0.001, track_running_stats=False)
 
     def forward(self, x: Tensor, generator: Generator) -> Tensor:
         x = elu(self.norm(self.linear(x)))

@@ -238,6 +238,8 @@ class _Training:
     def _step(self, seen: Tensor) -> Tensor:
         """One epoch on what is seen of the components; return its loss."""
         self.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(self.epoch)
         self.optimizer.zero_grad()
         encoded = self.network(seen, self.edges, self.generator)
         weights = self.schedule.weights

@@ -10,6 +10,9 @@ from sklearn.metrics import adjusted_rand_score
 from spatialrun.errors import DataError
 from spatialrun.methods.deepst import Augmentation, Partitioning, Schedule, components, domains
 from spatialrun.methods.deepst.clustering import communities, merged
+from spatialrun.methods.deepst.edges import Edges
+from spatialrun.methods.deepst.graph import with_loops
+from spatialrun.methods.deepst.network import Network
 from spatialrun.methods.deepst.training import train
 
 THREE = Partitioning(n_domains=3)
@@ -82,6 +85,21 @@ def test_the_seed_decides_and_threads_do_not(layers, prepared) -> None:
         torch.set_num_threads(threads)
     assert (train(prepared, layers.graph, Schedule(pre_epochs=10, epochs=5, seed=4)) != one).any()
     assert torch.equal(torch.get_rng_state(), state), "nobody else's random numbers are touched"
+
+
+def test_spots_are_normalised_by_their_own_statistics(layers, prepared) -> None:
+    x, edges = torch.from_numpy(prepared.astype(np.float32)), Edges(with_loops(layers.graph), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    network = Network(x.shape[1], "GATConv")
+    with torch.no_grad():
+        before = network.eval()(x, edges, generator).z
+        network.train()(100.0 + 7.0 * x, edges, generator)
+        np.testing.assert_array_equal(network.eval()(x, edges, generator).z, before)
+
+
+def test_the_learning_rate_falls_to_nothing() -> None:
+    schedule = Schedule(pre_epochs=30, epochs=10, lr=0.4)
+    assert [schedule.rate(epoch) for epoch in (0, 20, 40)] == pytest.approx([0.4, 0.2, 0.0])
 
 
 def test_progress_losses_and_the_time_left_are_told(layers, prepared) -> None:

@@ -221,7 +221,7 @@ class IntegrateDeepstParams(DeepstParams):
     )
     adversary_weight: float = parameter(
         0.3,
-        "Weight of keeping the embedding from telling samples apart; 0 for not at all. At 1 samples mix no better.",
+        "Weight of keeping the embedding from telling samples apart; 0 for not at all. 1 mixes them no better.",
         ge=0,
     )
     key_added: str = parameter(

@@ -22,6 +22,8 @@ SAMPLES = 3
 """Places within a pixel, along each axis, whose mean it shows."""
 _OFF_LATTICE = 0.25
 """How far off its place on the array a bin may be, in pitches."""
+_WHOLE = 1 - 1e-6
+"""Share of the pitch from which bins touch: rounding of the fitted pitch must open no seams between them."""
 _FIRST_REACH, _REACH_GROWS = 12, 3
 
 
@@ -81,7 +83,7 @@ class Grid:
         near_column, near_row = np.rint(column).astype(np.int64), np.rint(row).astype(np.int64)
         rows, columns = self.number.shape
         inside = (near_row >= 0) & (near_row < rows) & (near_column >= 0) & (near_column < columns)
-        if share < 1:
+        if share < _WHOLE:
             inside &= (np.abs(column - near_column) <= share / 2) & (np.abs(row - near_row) <= share / 2)
         found = np.full(x.shape, -1, dtype=np.int64)
         found[inside] = self.number[near_row[inside], near_column[inside]]

@@ -88,7 +88,10 @@ def test_the_seed_decides_and_threads_do_not(layers, prepared) -> None:
 
 
 def test_spots_are_normalised_by_their_own_statistics(layers, prepared) -> None:
-    x, edges = torch.from_numpy(prepared.astype(np.float32)), Edges(with_loops(layers.graph), torch.device("cpu"))
+    x, edges = (
+        torch.from_numpy(prepared.astype(np.float32)),
+        Edges(with_loops(layers.graph), torch.device("cpu")),
+    )
     generator = torch.Generator().manual_seed(0)
     network = Network(x.shape[1], "GATConv")
     with torch.no_grad():

@@ -135,7 +135,8 @@ def draw(panels: dict[str, Points], path: Path) -> None:
         axes.loglog([first, size], [cost * first / size, cost], ":", color="0.6", label="slope 1")
         axes.set_xlabel(name)
         axes.grid(which="major", color="0.92")
-        axes.legend(frameon=False, fontsize=8)
+        axes.set_ylim(top=6.0 * axes.get_ylim()[1])  # room for the legend
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("processor seconds")
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -26,7 +26,7 @@ from spatialrun.methods.spatialde.grid import FINE, Grid, Spots
 from spatialrun.methods.spatialde.kernels import Kernel, checked_coordinates
 from spatialrun.methods.spatialde.large import large_setup, ordered_spots
 from spatialrun.methods.spatialde.score_kernels import TILE
-from spatialrun.methods.spatialde.spectrum import eigenvalues, grouped_spectrum, leading, leading_features
+from spatialrun.methods.spatialde.spectrum import eigenvalues, grouped, leading, leading_features
 from spatialrun.methods.spatialde.tables import moments
 
 Array = NDArray[np.float64]
@@ -123,10 +123,19 @@ def setup(
         return common | found
     table = family(size)
     spots = None if reference or len(x) < SPOTS_FOR_GRIDS else Spots.of(x)
+    h = weights_shape(table.axis.nodes(SHAPE_NODES), size)
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         described = list(
-            pool.map(lambda kernel: _describe(kernel, x, spots, size, table, reference), kernels)
+            pool.map(lambda kernel: _describe(kernel, x, spots, size, h, table, reference), kernels)
         )
+        # One by one: those of the shortest kernel take longer than all others' together.
+        each = [(d.first[0], weights) for d in described for weights in h.T]
+        values = list(pool.map(lambda one: eigenvalues(*one), each))
+        del each
+        shapes = [
+            _shapes(d.first.pop(), d.whole, values[k * SHAPE_NODES :], h, d.diagonal_share)
+            for k, d in enumerate(described)
+        ]
         features, tile_kernel = _tiled_features([d.features.pop() for d in described], table.psi)
     gauss_size, gauss_weight = gauss_sizes(size)
     grids = {k: d.grid for k, d in enumerate(described) if d.grid is not None}
@@ -144,8 +153,8 @@ def setup(
             "mean": np.array([d.mean for d in described]),
             "information": np.array([d.information for d in described]),
             "diagonal_share": np.array([d.diagonal_share for d in described]),
-            "spectrum": np.array([d.spectrum for d in described]),
-            "multiplicity": np.array([d.multiplicity for d in described]),
+            "spectrum": np.array([spectrum for spectrum, _ in shapes]),
+            "multiplicity": np.array([multiplicity for _, multiplicity in shapes]),
             "third": np.array([d.third for d in described]),
         }
     )
@@ -153,28 +162,30 @@ def setup(
 
 @dataclass(frozen=True)
 class _Description:
-    """What the blocks need of one kernel; names and shapes as in the setup, ``features`` to be taken out."""
+    """What the blocks need of one kernel; names and shapes as in the setup, features to be taken out.
+
+    Eigenvalues are those of the ``first`` ones: all there are, where these are the ``whole``.
+    """
 
     features: list[Array]
+    first: list[Array]
+    whole: bool
     mean: Array
     information: Array
     diagonal_share: Array
-    spectrum: Array
-    multiplicity: Array
     third: Array
     usable: bool
     grid: Grid | None
 
 
 def _describe(
-    kernel: Kernel, x: Array, spots: Spots | None, size: Array, table: Family, reference: bool
+    kernel: Kernel, x: Array, spots: Spots | None, size: Array, h: Array, table: Family, reference: bool
 ) -> _Description:
     K = gram(kernel, x, centred=not reference)
     grid = _grid(kernel, K, spots)
     moment = moments(K, table.h, frobenius=reference)
     usable = moment.usable(K.diagonal @ table.h, len(x))
     t = table.axis.nodes(SHAPE_NODES)
-    h = weights_shape(t, size)
     # The third moment of v is W (1 + 2 α μ)/(1 + α μ), and 1/(1 + α μ) = (1 - t)/((1 - t) + t s).
     cubes = h * (2.0 - (1.0 - t) / ((1.0 - t) + t * size[:, None]))
     third = K.third_moments(h, cubes) / cubes.sum(axis=0) ** 2
@@ -182,14 +193,21 @@ def _describe(
     if not reference:
         # Σ v = 0 at the maximum likelihood: the means drop out of F'v, and with them what would cancel.
         F = F - F.mean(axis=0)
-    c = interpolation(chebyshev(SHAPE_NODES), table.h.shape[1]) @ moment.c
     first, whole = leading_features(F)
+    held = F if grid is None else np.empty((len(F), 0))
+    whole = whole and isinstance(K, DenseGram)
+    return _Description([held], [first], whole, moment.E, moment.J, moment.c, third, usable, grid)
+
+
+def _shapes(
+    first: Array, whole: bool, values: list[Array], h: Array, diagonal_share: Array
+) -> tuple[Array, Array]:
+    """Groups of eigenvalues (S, M) of one kernel, and how many each stands for (M,), from those of each node."""
+    c = interpolation(chebyshev(SHAPE_NODES), len(diagonal_share)) @ diagonal_share
     # Where all eigenvalues are known as many are kept as of many spots.
-    rank = leading(eigenvalues(first, h[:, 0]), len(x)) if whole and isinstance(K, DenseGram) else None
-    shapes = [grouped_spectrum(first, h[:, j], c[j], rank=rank) for j in range(SHAPE_NODES)]
-    spectrum = np.array([values for values, _ in shapes])
-    held = F if grid is None else F[:, :0]
-    return _Description([held], moment.E, moment.J, moment.c, spectrum, shapes[0][1], third, usable, grid)
+    rank = leading(values[0], len(first)) if whole else None
+    shapes = [grouped(values[j], h[:, j], c[j], rank=rank) for j in range(SHAPE_NODES)]
+    return np.array([spectrum for spectrum, _ in shapes]), shapes[0][1]
 
 
 def _grid(kernel: Kernel, K: Gram, spots: Spots | None) -> Grid | None:

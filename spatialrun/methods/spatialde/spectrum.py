@@ -58,14 +58,18 @@ def eigenvalues(F: Array, W: Array) -> Array:
     return found
 
 
-def grouped_spectrum(F: Array, W: Array, c: float, *, rank: int | None = None) -> tuple[Array, Array]:
+def grouped_spectrum(F: Array, W: Array, c: float) -> tuple[Array, Array]:
+    """Eigenvalues of P^½ (F F' - cI) P^½ in groups; see ``grouped``."""
+    return grouped(eigenvalues(F, W), W, c)
+
+
+def grouped(values: Array, W: Array, c: float, *, rank: int | None = None) -> tuple[Array, Array]:
     """Eigenvalues of P^½ (F F' - cI) P^½ as (values, multiplicities), (``N_GROUPS``,) each, scaled to variance 1.
 
     Q - e is half the sum of these eigenvalues times centred chi-squared variables. A shift by c moves the
-    N - 1 eigenvalues by c times their mean weight, which is exact where W is the same at all spots. Of those of
-    F F' the first ``rank`` are kept; all by default.
+    N - 1 eigenvalues by c times their mean weight, which is exact where W is the same at all spots. Of
+    ``values``, those of F F', the first ``rank`` are kept; all by default.
     """
-    values = eigenvalues(F, W)
     rank = rank or min(len(values), len(W) - 1)
     shift = c * (W.sum() - (W * W).sum() / W.sum()) / (len(W) - 1)
     edges = group_edges(rank)

@@ -17,7 +17,7 @@ from spatialrun.errors import SpatialrunError
 from spatialrun.execute.apply import Outcome
 from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.store.runs import Run
-from spatialrun.store.sweep import TABLE
+from spatialrun.store.sweep import TABLE, has_measured
 
 MOST_PLACES = 12
 """Figures or exports that are named one by one."""
@@ -115,7 +115,7 @@ def _tables(run: Run) -> Iterator[str]:
 
 def _next(run: Run, store: str) -> Iterator[Sequence[str | Text]]:
     yield _label("next"), words.command("show", store)
-    if any(task.facts.get("combination") and task.facts.get("measured") for task in run.tasks.values()):
+    if has_measured(run):
         yield "", words.command("table", store, COHORT, TABLE)
     for task in run.tasks.values():
         tested = next((name_of(slot).removesuffix(PADJ) for slot in task.outputs if _is_padj(slot)), None)

@@ -42,6 +42,11 @@ def has_sweep(run: Run) -> bool:
     return any("combination" in task.facts for task in run.tasks.values())
 
 
+def has_measured(run: Run) -> bool:
+    """Whether there is anything to compare in it: of many figures, say, there is not."""
+    return any({"combination", "measured"} <= task.facts.keys() for task in run.tasks.values())
+
+
 def sweep(run: Run) -> pd.DataFrame | None:
     """Return what the steps of a run measured, by combination; ``None`` where no step has a matrix.
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from spatialrun.store.entries import TaskEntry
 from spatialrun.store.runs import Run
-from spatialrun.store.sweep import has_sweep, sweep
+from spatialrun.store.sweep import has_measured, has_sweep, sweep
 
 
 def task(step: str, sample: str, values: dict[str, dict[str, Any]], **measured: float) -> TaskEntry:
     base = step.partition("-")[0]
-    facts = {"combination": {"step": base, "values": values}, "measured": measured}
+    facts = {"combination": {"step": base, "values": values}} | ({"measured": measured} if measured else {})
     return TaskEntry(step, sample, "x.y", "done", facts=facts)
 
 
@@ -47,6 +47,16 @@ def test_the_cohort_has_a_row_where_it_measured_something():
     assert list(table(joint)["sample"]) == ["_cohort"]
     measured = task("join-5", "_cohort", {"join": {"k": 5}}, loss=2.0)
     assert list(table(measured, single)["sample"]) == ["_cohort", "a"]
+
+
+def test_figures_leave_nothing_to_compare():
+    def run(*tasks):
+        return Run("r", "", "done", {"a": {}}, {(task.step, task.sample): task for task in tasks})
+
+    drawn = task("map-1", "a", {"map": {"dpi": 30}})
+    single = TaskEntry("svg", "a", "x.y", "done", facts={"measured": {"n_tested": 3}})
+    assert not has_measured(run(drawn, single))
+    assert has_measured(run(drawn, task("svg-1", "a", {"svg": {"n": 1}}, n_tested=3)))
 
 
 def test_lists_are_text():

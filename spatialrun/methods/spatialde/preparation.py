@@ -133,8 +133,8 @@ def setup(
         values = list(pool.map(lambda one: eigenvalues(*one), each))
         del each
         shapes = [
-            _shapes(d.first.pop(), d.whole, values[k * SHAPE_NODES :], h, d.diagonal_share)
-            for k, d in enumerate(described)
+            _shapes(d.first.pop(), d.whole, values[k : k + SHAPE_NODES], h, d.diagonal_share)
+            for k, d in zip(range(0, len(values), SHAPE_NODES), described, strict=True)
         ]
         features, tile_kernel = _tiled_features([d.features.pop() for d in described], table.psi)
     gauss_size, gauss_weight = gauss_sizes(size)
@@ -206,7 +206,7 @@ def _shapes(
     c = interpolation(chebyshev(SHAPE_NODES), len(diagonal_share)) @ diagonal_share
     # Where all eigenvalues are known as many are kept as of many spots.
     rank = leading(values[0], len(first)) if whole else None
-    shapes = [grouped(values[j], h[:, j], c[j], rank=rank) for j in range(SHAPE_NODES)]
+    shapes = [grouped(*node, rank=rank) for node in zip(values, h.T, c, strict=True)]
     return np.array([spectrum for spectrum, _ in shapes]), shapes[0][1]
 
 

@@ -33,7 +33,7 @@ KERNELS_COMPILED = 180_000_000
 """Memory of the compiler and what it made."""
 TOGETHER = 2_000_000
 """Counts that are added up at once."""
-LARGEST_DENSE = 5_000
+LARGEST_WHOLE = 5_000
 """Spots up to which the method holds kernel matrices whole."""
 BYTES_A_SPOT = 1_400
 """Of the set-up of larger samples."""
@@ -89,7 +89,7 @@ class SvgSpatialde(StreamingStep):
     """
 
     name = "svg.spatialde"
-    version = 5
+    version = 6
     Params = SvgSpatialdeParams
     cite = "Kats, Vento-Tormo & Stegle 2021, doi 10.1101/2021.10.27.466045"
     READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}", "genes": "axes/var"}
@@ -106,7 +106,7 @@ class SvgSpatialde(StreamingStep):
 
         Up to 5,000 spots two kernels of spots by spots are made at once, beyond that a few columns and grids.
         """
-        if shape.n_obs <= LARGEST_DENSE:
+        if shape.n_obs <= LARGEST_WHOLE:
             making = 2 * 3 * 8 * shape.n_obs**2
             features = 8 * shape.n_obs * min(shape.n_obs, 1000)
         else:

@@ -38,7 +38,7 @@ from spatialrun.methods.simulate import BENCHMARK_1470, simulate_visium
 from spatialrun.methods.spatialde import default_kernels, levels, score_block
 from spatialrun.methods.spatialde import setup as setup_of_method
 from spatialrun.methods.spatialde.grid import Spots
-from spatialrun.methods.spatialde.large import ordered_spots
+from spatialrun.methods.spatialde.gridded import ordered_spots
 from spatialrun.readers import simulated
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import StreamingStep

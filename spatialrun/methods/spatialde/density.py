@@ -1,15 +1,16 @@
-"""Eigenvalues of P^½ K P^½ for kernels over many spots: all of them from a grid, or their density.
+"""The density of the eigenvalues of P^½ K P^½, for kernels that have too many to compute one by one.
 
-A kernel that reaches far has few that matter: those of the grid's F'PF, in which a product of two Gaussians is
-one around the middle of their nodes. A local kernel has about as many as spots, and only their density is asked
-for: Lanczos' Gauss quadrature from random signs, corrected to the exact second and third cumulants (the third is
-a plain sum: a cycle of three Gaussians is one around its centre).
+Lanczos' Gauss quadrature from random signs, corrected to the exact second and third cumulants (the third is a
+plain sum: a cycle of three Gaussians is one around its centre).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,8 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.csgraph import connected_components
 
 from spatialrun.methods.spatialde.grid import (
-    COARSE,
-    FINE,
     Grid,
-    Precision,
-    SpotKernel,
     Spots,
-    Taps,
     gaussian_taps,
 )
 from spatialrun.methods.spatialde.neighbours import NeighbourKernel
@@ -31,87 +27,13 @@ from spatialrun.methods.spatialde.spectrum import RESIDUAL, group_edges
 from spatialrun.methods.spatialde.vectors import LANES
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-MOST_NODES = 1500  # of a grid whose eigenvalues are computed one by one
 LARGEST_COMPONENT = 300  # spots that are connected by neighbours
-STEPS = 40
-PROBES = 1, 16  # fewest and most random signs
-PROBED = 100_000  # spots times signs that make the density exact to some parts in a thousand
+STEPS = 24
+PROBES = 2, 16  # fewest and most random signs
+PROBED = 30_000  # rows times signs that make the density exact to some parts in a thousand
 SEED = 20211027
-MIDDLE = {
-    FINE: 24,
-    COARSE: 16,
-}  # nodes that the Gaussian around the middle of two nodes reaches, in half steps
-LEFT_OUT = {FINE: 1e-11, COARSE: 1e-4}  # of the kernel along an axis, by what its nodes are reduced to
-PLACES = 2000  # of an axis, at which that is looked at
-
-
-def precision_of(spots: Spots, lengthscale: float) -> Precision | None:
-    """The finest grid whose eigenvalues can be computed one by one; None where none can."""
-    for precision in (FINE, COARSE):
-        nodes_x, nodes_y = (precision.nodes(extent, lengthscale) for extent in spots.extents)
-        if nodes_x * nodes_y <= MOST_NODES:
-            return precision
-    return None
-
-
-def grid_eigenvalues(spots: Spots, lengthscale: float, precision: Precision, W: Array) -> list[Array]:
-    """All eigenvalues of F'PF that matter, descending, for each column of ``W`` (N, at most LANES).
-
-    Nodes overlap and some lie beyond the spots: along an axis fewer directions hold as much as the grid is exact
-    to, and of the matrix over their pairs the eigenvalues are computed.
-    """
-    grid = Grid.of(spots, lengthscale, precision)
-    rows, columns = grid.shape
-    weights = np.zeros((len(spots), LANES))
-    weights[:, : W.shape[1]] = W
-    sums = grid.spread(weights)
-    half = lengthscale / (2.0 * precision.density)
-    width = MIDDLE[precision]
-    middle = Grid(
-        spots,
-        *(
-            gaussian_taps(axis, lengthscale / np.sqrt(2.0), half, width, normalised=False)
-            for axis in (spots.x, spots.y)
-        ),
-    )
-    between = middle.spread(weights)
-    # Nodes a and b of the grid meet in the middle at a + b, counted from where both begin.
-    first = width // 2 - 1 - (precision.width - 2)
-    padded = np.zeros((LANES, 2 * rows - 1, 2 * columns - 1))
-    inside_y = np.arange(2 * rows - 1) + first
-    inside_x = np.arange(2 * columns - 1) + first
-    ok_y = (inside_y >= 0) & (inside_y < between.shape[0])
-    ok_x = (inside_x >= 0) & (inside_x < between.shape[1])
-    padded[:, *np.ix_(ok_y, ok_x)] = np.moveaxis(between, 2, 0)[:, *np.ix_(inside_y[ok_y], inside_x[ok_x])]
-    norm = 2.0 * half / (lengthscale * np.sqrt(np.pi / 2.0))
-    gaussian_y, gaussian_x = (
-        norm * np.exp(-np.square(np.subtract.outer(np.arange(n), np.arange(n)) / precision.density) / 2.0)
-        for n in (rows, columns)
-    )
-    a, b = (
-        np.add.outer(np.arange(rows), np.arange(rows)),
-        np.add.outer(np.arange(columns), np.arange(columns)),
-    )
-    y, x = (_axis_directions(taps, LEFT_OUT[precision]) for taps in (grid.y, grid.x))
-    found = []
-    for node in range(W.shape[1]):
-        across = x.T @ (padded[node][:, b] * gaussian_x) @ x
-        M = np.einsum("rsqv,rp,su->pquv", across[a] * gaussian_y[:, :, None, None], y, y, optimize=True)
-        f = (y.T @ sums[:, :, node] @ x).ravel()
-        M = M.reshape(len(f), len(f)) - np.outer(f, f) / W[:, node].sum()
-        found.append(np.linalg.eigvalsh(M)[::-1])
-    return found
-
-
-def _axis_directions(taps: Taps, left_out: float) -> Array:
-    """Orthonormal directions over an axis's nodes, (nodes, r), that hold all but a share of the kernel there."""
-    some = np.unique(np.linspace(0, len(taps.base) - 1, PLACES).astype(np.int64))
-    F = taps.rows(some)
-    values, vectors = np.linalg.eigh(F.T @ F)
-    held = np.cumsum(np.maximum(values, 0.0))
-    found: Array = vectors[:, held > left_out * held[-1]]
-    return found
 
 
 def grouped_eigenvalues(values: list[Array], rank: int) -> tuple[list[Array], list[int]]:
@@ -174,19 +96,50 @@ def third_cumulants(spots: Spots, lengthscale: float, W: Array) -> Array:
     return found
 
 
-def quadrature(kernel: SpotKernel, W: Array, pool: Executor) -> list[tuple[Array, Array]]:
-    """Eigenvalues of P^½ K P^½ that stand for all, and how many each stands for, for each column of ``W``."""
-    n, nodes = W.shape
-    probes = min(max(-(-PROBED // n), PROBES[0]), PROBES[1])
+class Operator(Protocol):
+    """A symmetric matrix in each lane."""
+
+    def __len__(self) -> int: ...
+
+    def times(self, x: Array) -> Array:
+        """Apply it to x (n, LANES)."""
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """P^½ K P^½ over the spots, for ``root`` = √W (N, LANES) of each lane."""
+
+    kernel: NeighbourKernel
+    root: Array
+
+    def __len__(self) -> int:
+        return len(self.root)
+
+    def times(self, x: Array) -> Array:
+        """Apply it to x (N, LANES)."""
+        q = self.root / np.sqrt((self.root * self.root).sum(axis=0))
+        y = self.kernel.of_lanes(self.root * (x - q * (q * x).sum(axis=0))) * self.root
+        found: Array = y - q * (q * y).sum(axis=0)
+        return found
+
+
+def quadrature(
+    operator: Callable[[Ints], Operator], size: int, nodes: int, pool: Executor
+) -> list[tuple[Array, Array]]:
+    """Eigenvalues that stand for all, and how many each stands for, for each of ``nodes`` weights.
+
+    ``operator`` gives, of matrices of ``size`` rows, those of the weights that it is asked for, a lane each.
+    """
+    probes = min(max(-(-PROBED // size), PROBES[0]), PROBES[1])
     count = probes * nodes
 
     def run(start: int) -> list[tuple[Array, Array]]:
-        lanes = np.minimum(np.arange(start, start + LANES), count - 1)
-        signs = np.empty((n, LANES))
-        for lane, place in enumerate(lanes):
+        places = np.minimum(np.arange(start, start + LANES), count - 1)
+        signs = np.empty((size, LANES))
+        for lane, place in enumerate(places):
             rng = np.random.default_rng([SEED, int(place) // nodes])
-            signs[:, lane] = rng.integers(0, 2, n) * 2.0 - 1.0
-        return lanczos(kernel, np.sqrt(W[:, lanes % nodes]), signs)
+            signs[:, lane] = rng.integers(0, 2, size) * 2.0 - 1.0
+        return lanczos(operator(places % nodes), signs)
 
     atoms = [atom for part in pool.map(run, range(0, count, LANES)) for atom in part][:count]
     found = []
@@ -196,25 +149,22 @@ def quadrature(kernel: SpotKernel, W: Array, pool: Executor) -> list[tuple[Array
     return found
 
 
-def lanczos(kernel: SpotKernel, root: Array, start: Array) -> list[tuple[Array, Array]]:
-    """Gauss quadrature of the eigenvalues of P^½ K P^½ seen from ``start``, a lane of ``root`` = √W each."""
-    q = root / np.sqrt((root * root).sum(axis=0))
-    x = start - q * (q * start).sum(axis=0)
-    total = (x * x).sum(axis=0)
-    x /= np.sqrt(total)
+def lanczos(operator: Operator, start: Array) -> list[tuple[Array, Array]]:
+    """Gauss quadrature of an operator's eigenvalues seen from ``start`` (n, LANES)."""
+    total = np.einsum("nc,nc->c", start, start)
+    x = start / np.sqrt(total)
     before, beta = np.zeros_like(x), np.zeros(LANES)
     diagonal, off_diagonal = [], []
     for _ in range(STEPS):
-        y = kernel.times(root * x)
-        y *= root
-        y -= q * (q * y).sum(axis=0)
-        alpha = (x * y).sum(axis=0)
+        y = operator.times(x)
+        alpha = np.einsum("nc,nc->c", x, y)
         y -= alpha * x
         y -= beta * before
-        beta = np.sqrt((y * y).sum(axis=0))
+        beta = np.sqrt(np.einsum("nc,nc->c", y, y))
         diagonal.append(alpha)
         off_diagonal.append(beta)
-        before, x = x, y / np.where(beta > 0.0, beta, 1.0)
+        before, x = x, y
+        x /= np.where(beta > 0.0, beta, 1.0)
     found = []
     for lane in range(LANES):
         d = np.array([a[lane] for a in diagonal])

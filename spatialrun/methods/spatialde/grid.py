@@ -8,12 +8,14 @@ taps.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialrun.methods.spatialde.columns import Columns
 from spatialrun.methods.spatialde.grid_kernels import gather, spread
 from spatialrun.methods.spatialde.vectors import LANES, WINDOW
 
@@ -119,10 +121,13 @@ def gaussian_taps(values: Array, scale: float, step: float, width: int, *, norma
 
 
 class SpotKernel(Protocol):
-    """A kernel matrix K over N spots that can be applied to a few columns."""
+    """A kernel matrix K over N spots that is never written out."""
 
-    def times(self, H: Array) -> Array:
-        """K H for H (N, LANES)."""
+    def times(self, H: Columns, pool: Executor) -> Array:
+        """K H, (N, C)."""
+
+    def gram(self, H: Columns, pool: Executor) -> Array:
+        """H'K H, (C, C)."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +160,31 @@ class Grid:
         spread(spots.ix, spots.iy, x.base, y.base, x.weights, y.weights, np.ascontiguousarray(H), nodes)
         return nodes
 
-    def times(self, H: Array) -> Array:
-        """K H for H (N, LANES)."""
-        out = np.zeros(H.shape)
+    def gather(self, nodes: Array) -> Array:
+        """F G of values G at the nodes, (rows, columns, LANES): (N, LANES)."""
         spots, x, y = self.spots, self.x, self.y
-        gather(spots.ix, spots.iy, x.base, y.base, x.weights, y.weights, self.spread(H), out)
+        out = np.zeros((len(spots), LANES))
+        gather(spots.ix, spots.iy, x.base, y.base, x.weights, y.weights, nodes, out)
         return out
+
+    def times(self, H: Columns, pool: Executor) -> Array:
+        """K H, (N, C)."""
+        out = np.empty(H.shape)
+
+        def fill(start: int) -> None:
+            part = out[:, start : start + LANES]
+            part[:] = self.gather(self.spread(H.lanes(start)))[:, : part.shape[1]]
+
+        list(pool.map(fill, H.starts()))
+        return out
+
+    def nodes(self, H: Columns, pool: Executor) -> Array:
+        """F'H, (rows, columns, C)."""
+        parts = list(pool.map(lambda start: self.spread(H.lanes(start)), H.starts()))
+        return np.concatenate(parts, axis=2)[:, :, : H.shape[1]]
+
+    def gram(self, H: Columns, pool: Executor) -> Array:
+        """H'K H, (C, C)."""
+        values = self.nodes(H, pool).reshape(-1, H.shape[1])
+        found: Array = values.T @ values
+        return found

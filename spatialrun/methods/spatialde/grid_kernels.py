@@ -6,7 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialrun.methods.jit import Array, Ints, inner, kernel
-from spatialrun.methods.spatialde.vectors import LANES, WINDOW, add_scaled, gather_taps, spread_taps
+from spatialrun.methods.spatialde.vectors import (
+    LANES,
+    REACHED,
+    WINDOW,
+    add_scaled,
+    gather_products,
+    gather_taps,
+    spread_taps,
+)
 
 Places = NDArray[np.int32]
 RING = 32  # rows of the grid that are in use at once: a window, and a row that a neighbour may still reach
@@ -58,6 +66,26 @@ def gather(
             for q in range(0, width, LANES):
                 at = (corner + r * columns + q) * LANES
                 gather_taps(nodes, at, flat, i * LANES, taps, a * width + q, y_taps[b, r])
+
+
+@kernel
+def couple(between: Array, taps: Array, values: Array, out: Array) -> None:
+    """Add to ``out`` (rows, columns, LANES) Σ_d taps[d] between[2 a + d] values[a + d] of every node a.
+
+    ``values`` and ``between``, a value for every pair of nodes that meet there, have margins of zeros: of half of
+    ``taps`` (REACHED, REACHED), and of as many half steps.
+    """
+    rows, columns, _ = out.shape
+    wide, wider = values.shape[1], between.shape[1]
+    shared, flat, total, weights = between.reshape(-1), values.reshape(-1), out.reshape(-1), taps.reshape(-1)
+    for r in range(rows):
+        for d in range(REACHED):
+            for q in range(columns):
+                at = ((2 * r + d) * wider + 2 * q) * LANES
+                there = ((r + d) * wide + q) * LANES
+                gather_products(
+                    shared, at, flat, there, weights, d * REACHED, total, (r * columns + q) * LANES
+                )
 
 
 @kernel

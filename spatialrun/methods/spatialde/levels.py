@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialrun.errors import DataError
+from spatialrun.methods.spatialde.columns import Columns
 from spatialrun.methods.spatialde.grid import FINE, Grid, SpotKernel, Spots, Taps
 from spatialrun.methods.spatialde.neighbours import NeighbourKernel, mean_neighbours
 from spatialrun.methods.spatialde.rank import AxisProduct
-from spatialrun.methods.spatialde.sums import SizeClasses, by_class, lanes
-from spatialrun.methods.spatialde.vectors import LANES, WINDOW
+from spatialrun.methods.spatialde.sums import SizeClasses
+from spatialrun.methods.spatialde.vectors import WINDOW
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +37,7 @@ MOST_NEIGHBOURS = 400.0
 WIDER = 1.45  # times the source's lengthscale: shorter kernels have detail that its nodes do not hold
 FITTED = 4000  # places of an axis at which the transfer between grids is fitted
 CUT = 1e-11
-PAIRS = 20_000
+PAIRS = 5_000
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,8 @@ def _transfer(source: Taps, wanted: Taps | Array) -> Array:
 
 def on_nodes(grid: Grid, classes: SizeClasses, pool: Executor) -> Array:
     """F'ψ_b at the nodes, (B, rows, columns)."""
-    psi = classes.table.psi
-    columns = by_class(psi, classes.index)
-    parts = list(pool.map(lambda start: grid.spread(columns(start)), range(0, psi.shape[1], LANES)))
-    return np.ascontiguousarray(np.moveaxis(np.concatenate(parts, axis=2)[:, :, : psi.shape[1]], 2, 0))
+    nodes = grid.nodes(Columns(classes.table.psi, classes.index), pool)
+    return np.ascontiguousarray(np.moveaxis(nodes, 2, 0))
 
 
 def stored(prefix: str, grid: Grid) -> dict[str, NDArray[Any]]:
@@ -187,12 +186,6 @@ def _through(spots: Spots, source: Source, target: Target, i: Ints, j: Ints) -> 
         else:
             value[part] = ((xa * xb)[:, p] * (ya * yb)[:, q]).sum(axis=1)
     return value
-
-
-def lanes_of(values: Array) -> list[Array]:
-    """The columns of ``values`` (N, C), ``LANES`` at a time, padded with zeros."""
-    columns = lanes(values)
-    return [columns(start) for start in range(0, values.shape[1], LANES)]
 
 
 def padded_rows(rows: Array) -> Array:

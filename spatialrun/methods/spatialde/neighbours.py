@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
+
+from spatialrun.methods.spatialde.columns import Columns
+from spatialrun.methods.spatialde.vectors import LANES
 
 Array = NDArray[np.float64]
 
@@ -42,9 +46,27 @@ class NeighbourKernel:
         upper = self.upper
         return NeighbourKernel(csr_matrix((upper.data**exponent, upper.indices, upper.indptr), upper.shape))
 
-    def times(self, H: Array) -> Array:
-        """K H."""
+    def of_lanes(self, H: Array) -> Array:
+        """K H of an array (N, C)."""
         found: Array = H + self.upper @ H + self.upper.T @ H
+        return found
+
+    def times(self, H: Columns, pool: Executor) -> Array:
+        """K H, (N, C)."""
+        out = np.empty(H.shape)
+
+        def fill(start: int) -> None:
+            part = out[:, start : start + LANES]
+            part[:] = self.of_lanes(H.lanes(start))[:, : part.shape[1]]
+
+        list(pool.map(fill, H.starts()))
+        return out
+
+    def gram(self, H: Columns, pool: Executor) -> Array:
+        """H'K H, (C, C)."""
+        found, applied = np.zeros((H.shape[1],) * 2), self.times(H, pool)
+        for part in H.parts():
+            found += H.rows(part).T @ applied[part]
         return found
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,38 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from spatialrun.errors import DataError, UsageError
-from spatialrun.methods.spatialde import levels
-from spatialrun.methods.spatialde.family import (
-    Family,
-    chebyshev,
-    family,
-    gauss_sizes,
-    interpolation,
-    weights_shape,
-)
-from spatialrun.methods.spatialde.features import RESIDUAL, RESIDUAL_REFERENCE, DenseGram, Gram, gram
-from spatialrun.methods.spatialde.grid import FINE, Grid, Spots
+from spatialrun.methods.spatialde.gridded import eigenvalues_at_hand, gridded_setup, ordered_spots
 from spatialrun.methods.spatialde.kernels import Kernel, checked_coordinates
-from spatialrun.methods.spatialde.large import large_setup, ordered_spots
-from spatialrun.methods.spatialde.score_kernels import TILE
-from spatialrun.methods.spatialde.spectrum import eigenvalues, grouped, leading, leading_features
-from spatialrun.methods.spatialde.tables import moments
+from spatialrun.methods.spatialde.whole import whole_setup
 
 Array = NDArray[np.float64]
 ObsDist = Literal["negative_binomial", "normal"]
 Statistic = Literal["default", "reference"]
 
-# Spots up to which kernel matrices are held whole: two of these, as doubles, are 400 MB.
-LARGEST_DENSE = 5_000
+# Spots up to which kernel matrices may be held whole: two of these, as doubles, are 400 MB.
+LARGEST_WHOLE = 5_000
+# Below so many spots that takes no time, and nothing is left to an approximation.
+SPOTS_FOR_GRIDS = 512
 FORMAT = 1
 # The shape of the null distribution changes slowly with t: few nodes are enough.
 SHAPE_NODES = 6
-# From so many spots on, a kernel of so large an effective rank (tr K)²/tr K² is cheaper on a grid than by
-# features: at 1,470 spots a count reaches 256 nodes there, in place of 1,400 features.
-SPOTS_FOR_GRIDS = 512
-RANK_FOR_GRIDS = 12.0
-# Of the features that are only for the shape of the null distribution, which leaves out more than that.
-FOR_SHAPE = 1e-7
 
 
 def setup(
@@ -71,7 +53,7 @@ def setup(
         ``default``, or ``reference`` for what the published code computes (information in its Frobenius form,
         scaled chi-squared tails, plain Cauchy combination).
     threads
-        Kernels prepared at once, each of which holds N x N doubles meanwhile; the result does not depend on it.
+        Threads that prepare; the result does not depend on it.
 
     Returns
     -------
@@ -82,7 +64,7 @@ def setup(
         ``position`` (N,) each spot's place among the kept ones, ``size`` (n,) in that order, ``size_mean`` (1,),
         ``gauss_size`` and ``gauss_weight`` (<= 32,), ``axis`` (2,), ``basis`` (T, B), ``features`` (R/64, n + B,
         64), ``tile_kernel`` (R,), ``mean``, ``information`` and ``diagonal_share`` (K, T), ``spectrum`` (K, S,
-        M), ``multiplicity`` (K, M), ``third`` (K, S); for kernels on grids those of ``large_setup``.
+        M), ``multiplicity`` (K, M), ``third`` (K, S); for kernels on grids those of ``gridded_setup``.
 
     Raises
     ------
@@ -116,151 +98,13 @@ def setup(
     x, size = x[order], size[order]
     position = np.full(len(keep), -1)
     position[np.flatnonzero(keep)[order]] = np.arange(len(order))
-    common |= {"size": size, "position": position}
-    if len(x) > LARGEST_DENSE:
-        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-            found = large_setup(x, size, kernels, SHAPE_NODES, pool, reference=reference)
-        return common | found
-    table = family(size)
-    spots = None if reference or len(x) < SPOTS_FOR_GRIDS else Spots.of(x)
-    h = weights_shape(table.axis.nodes(SHAPE_NODES), size)
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        described = list(
-            pool.map(lambda kernel: _describe(kernel, x, spots, size, h, table, reference), kernels)
-        )
-        # One by one: those of the shortest kernel take longer than all others' together.
-        each = [(d.first[0], weights) for d in described for weights in h.T]
-        values = list(pool.map(lambda one: eigenvalues(*one), each))
-        del each
-        shapes = [
-            _shapes(d.first.pop(), d.whole, values[k : k + SHAPE_NODES], h, d.diagonal_share)
-            for k, d in zip(range(0, len(values), SHAPE_NODES), described, strict=True)
-        ]
-        features, tile_kernel = _tiled_features([d.features.pop() for d in described], table.psi)
-    gauss_size, gauss_weight = gauss_sizes(size)
-    grids = {k: d.grid for k, d in enumerate(described) if d.grid is not None}
-    return (
-        common
-        | _on_grids(grids, len(kernels), table)
-        | {
-            "usable": np.array([d.usable for d in described]),
-            "gauss_size": gauss_size,
-            "gauss_weight": gauss_weight,
-            "axis": np.array([table.axis.centre, table.axis.modulus]),
-            "basis": table.phi,
-            "features": features,
-            "tile_kernel": tile_kernel,
-            "mean": np.array([d.mean for d in described]),
-            "information": np.array([d.information for d in described]),
-            "diagonal_share": np.array([d.diagonal_share for d in described]),
-            "spectrum": np.array([spectrum for spectrum, _ in shapes]),
-            "multiplicity": np.array([multiplicity for _, multiplicity in shapes]),
-            "third": np.array([d.third for d in described]),
-        }
+    whole = len(x) <= LARGEST_WHOLE and (
+        reference or len(x) < SPOTS_FOR_GRIDS or not eigenvalues_at_hand(x, kernels)
     )
-
-
-@dataclass(frozen=True)
-class _Description:
-    """What the blocks need of one kernel; names and shapes as in the setup, features to be taken out.
-
-    Eigenvalues are those of the ``first`` ones: all there are, where these are the ``whole``.
-    """
-
-    features: list[Array]
-    first: list[Array]
-    whole: bool
-    mean: Array
-    information: Array
-    diagonal_share: Array
-    third: Array
-    usable: bool
-    grid: Grid | None
-
-
-def _describe(
-    kernel: Kernel, x: Array, spots: Spots | None, size: Array, h: Array, table: Family, reference: bool
-) -> _Description:
-    K = gram(kernel, x, centred=not reference)
-    grid = _grid(kernel, K, spots)
-    moment = moments(K, table.h, frobenius=reference)
-    usable = moment.usable(K.diagonal @ table.h, len(x))
-    t = table.axis.nodes(SHAPE_NODES)
-    # The third moment of v is W (1 + 2 α μ)/(1 + α μ), and 1/(1 + α μ) = (1 - t)/((1 - t) + t s).
-    cubes = h * (2.0 - (1.0 - t) / ((1.0 - t) + t * size[:, None]))
-    third = K.third_moments(h, cubes) / cubes.sum(axis=0) ** 2
-    F = K.features(FOR_SHAPE if grid is not None else RESIDUAL_REFERENCE if reference else RESIDUAL)
-    if not reference:
-        # Σ v = 0 at the maximum likelihood: the means drop out of F'v, and with them what would cancel.
-        F = F - F.mean(axis=0)
-    first, whole = leading_features(F)
-    held = F if grid is None else np.empty((len(F), 0))
-    whole = whole and isinstance(K, DenseGram)
-    return _Description([held], [first], whole, moment.E, moment.J, moment.c, third, usable, grid)
-
-
-def _shapes(
-    first: Array, whole: bool, values: list[Array], h: Array, diagonal_share: Array
-) -> tuple[Array, Array]:
-    """Groups of eigenvalues (S, M) of one kernel, and how many each stands for (M,), from those of each node."""
-    c = interpolation(chebyshev(SHAPE_NODES), len(diagonal_share)) @ diagonal_share
-    # Where all eigenvalues are known as many are kept as of many spots.
-    rank = leading(values[0], len(first)) if whole else None
-    shapes = [grouped(*node, rank=rank) for node in zip(values, h.T, c, strict=True)]
-    return np.array([spectrum for spectrum, _ in shapes]), shapes[0][1]
-
-
-def _grid(kernel: Kernel, K: Gram, spots: Spots | None) -> Grid | None:
-    """The grid of a kernel that is cheaper so; None where it has few features, or spots lie far apart."""
-    if spots is None or not isinstance(K, DenseGram) or K.effective_rank < RANK_FOR_GRIDS:
-        return None
-    nodes = float(np.prod([FINE.nodes(extent, kernel.lengthscale) for extent in spots.extents]))
-    return Grid.of(spots, kernel.lengthscale) if nodes <= levels.NODES_A_SPOT * len(spots) else None
-
-
-def _on_grids(grids: Mapping[int, Grid], n_kernels: int, table: Family) -> dict[str, NDArray[Any]]:
-    """What the quadratic forms need of the kernels on grids; see ``quadratic.quadratic_forms``."""
-    if not grids:
-        return {}
-    found: dict[str, NDArray[Any]] = {}
-    constant = np.zeros((n_kernels, len(table.phi)))
-    rows = []
-    columns = levels.lanes_of(table.psi)
-    for k, grid in grids.items():
-        on_basis = np.column_stack([grid.times(part) for part in columns])[:, : table.psi.shape[1]]
-        constant[k] = np.einsum("tb,bc,tc->t", table.phi, table.psi.T @ on_basis, table.phi)
-        rows.append(on_basis)
-        found |= levels.stored(f"direct{k}", grid)
-        found |= {"x_index": grid.spots.ix, "y_index": grid.spots.iy}
-    return found | {
-        "rows": levels.padded_rows(np.column_stack(rows)),
-        "feature_kernel": np.zeros(0, np.int64),
-        "feature_basis": np.zeros((0, 1)),
-        "direct": np.array(list(grids), np.int64),
-        "sources": np.array([0]),
-        "quadratic": constant,
-    }
-
-
-def _tiled_features(parts: list[Array], psi: Array) -> tuple[Array, NDArray[np.int64]]:
-    """All kernels' features in tiles, the last one padded with zeros; below the spots, those of ψ.
-
-    ``parts`` is emptied on the way: of a large sample there is no room for the features twice.
-    """
-    n_spots, n_basis = psi.shape
-    owner = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
-    n_tiles = -(-len(owner) // TILE)
-    features = np.zeros((n_tiles, n_spots + n_basis, TILE))
-    column = 0
-    while parts:
-        F = parts.pop(0)
-        below = psi.T @ F
-        for j in range(F.shape[1]):
-            tile, place = divmod(column + j, TILE)
-            features[tile, :n_spots, place] = F[:, j]
-            features[tile, n_spots:, place] = below[:, j]
-        column += F.shape[1]
-    return features, np.append(owner, np.zeros(n_tiles * TILE - len(owner), np.int64))
+    prepare = whole_setup if whole else gridded_setup
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        found = prepare(x, size, kernels, SHAPE_NODES, pool, reference=reference)
+    return common | {"size": size, "position": position} | found
 
 
 def _checked_sizes(size_factors: ArrayLike | None, n_spots: int, obs_dist: ObsDist) -> Array:

@@ -1,4 +1,4 @@
-"""Quadratic forms v'Kv/2 of a block of genes over many spots, from the arrays of ``large_setup``."""
+"""Quadratic forms v'Kv/2 of a block of genes over many spots, from the arrays of ``gridded_setup``."""
 
 from __future__ import annotations
 

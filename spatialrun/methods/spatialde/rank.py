@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialrun.methods.spatialde.columns import Columns
 from spatialrun.methods.spatialde.grid import Spots
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 RESIDUAL = 1e-14
-ROWS = 8192
 
 
 def axis_features(values: Array, lengthscale: float, most: int) -> Array | None:
@@ -74,10 +75,19 @@ class AxisProduct:
         found: Array = self.x[ix][:, p] * self.y[iy][:, q]
         return found
 
-    def times(self, H: Array) -> Array:
-        """K H, some thousand spots at a time."""
-        total = np.zeros((int(self.pairs.sum()), H.shape[1]))
-        parts = [slice(start, start + ROWS) for start in range(0, len(H), ROWS)]
-        for rows in parts:
-            total += self.features(rows).T @ H[rows]
-        return np.concatenate([self.features(rows) @ total for rows in parts])
+    def total(self, H: Columns, pool: Executor) -> Array:
+        """F'H, (R, C)."""
+        found = np.zeros((int(self.pairs.sum()), H.shape[1]))
+        for part in pool.map(lambda rows: self.features(rows).T @ H.rows(rows), H.parts()):
+            found += part
+        return found
+
+    def times(self, H: Columns, pool: Executor) -> Array:
+        """K H, (N, C)."""
+        total = self.total(H, pool)
+        return np.concatenate(list(pool.map(lambda rows: self.features(rows) @ total, H.parts())))
+
+    def gram(self, H: Columns, pool: Executor) -> Array:
+        """H'K H, (C, C)."""
+        total = self.total(H, pool)
+        return total.T @ total

@@ -43,10 +43,11 @@ def group_edges(rank: int) -> list[int]:
     return sorted(set(edges))
 
 
-def leading(values: Array, n_spots: int) -> int:
-    """How many descending eigenvalues hold all but ``RESIDUAL`` of their sum."""
+def leading(values: Array, n_spots: int, trace: float | None = None) -> int:
+    """How many descending eigenvalues hold all but ``RESIDUAL`` of the ``trace``, that is of the sum of all."""
     held = np.cumsum(values)
-    return min(int(np.searchsorted(held, (1.0 - RESIDUAL) * held[-1])) + 1, n_spots - 1)
+    least = (1.0 - RESIDUAL) * (held[-1] if trace is None else trace)
+    return min(int(np.searchsorted(held, least)) + 1, len(values), n_spots - 1)
 
 
 def eigenvalues(F: Array, W: Array) -> Array:

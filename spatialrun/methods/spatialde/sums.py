@@ -1,22 +1,22 @@
 """Sums over all spots that a kernel's moments are made of, for kernels that are never held whole.
 
 The weights depend on a spot's size alone, and samples of many spots have few different sizes: functions of the
-weights are kept by size class, and applied to a kernel ``LANES`` columns at a time.
+weights are kept by size class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialrun.methods.spatialde.columns import Columns
 from spatialrun.methods.spatialde.family import Axis, Family, weighted_family, weights_shape
 from spatialrun.methods.spatialde.grid import SpotKernel
 from spatialrun.methods.spatialde.tables import Moments
-from spatialrun.methods.spatialde.vectors import LANES
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -80,7 +80,7 @@ class KernelSums:
     I_tt
         tr(PKPK)/2, (T,).
     on_basis
-        (N, B) K ψ_b.
+        (N, B) K ψ_b; empty where it is not needed.
     quadratic
         (T,) h_t' K h_t.
     third
@@ -97,97 +97,58 @@ class KernelSums:
     centring: Array
 
 
-def apply(
-    kernel: SpotKernel, columns: Callable[[int], Array], n_spots: int, count: int, pool: Executor
-) -> Array:
-    """K H, (n_spots, count), for the columns of H that ``columns`` gives ``LANES`` at a time, padded."""
-    out = np.empty((n_spots, count))
-
-    def fill(start: int) -> None:
-        part = out[:, start : start + LANES]
-        part[:] = kernel.times(columns(start))[:, : part.shape[1]]
-
-    list(pool.map(fill, range(0, count, LANES)))
-    return out
-
-
-def lanes(values: Array) -> Callable[[int], Array]:
-    """Give the columns of ``values`` (N, C), ``LANES`` at a time, padded with zeros."""
-
-    def columns(start: int) -> Array:
-        part = values[:, start : start + LANES]
-        padded = np.zeros((len(part), LANES))
-        padded[:, : part.shape[1]] = part
-        return padded
-
-    return columns
-
-
-def by_class(table: Array, index: Ints) -> Callable[[int], Array]:
-    """The same for columns given by class, (U, C)."""
-    columns = lanes(table)
-    return lambda start: columns(start)[index]
-
-
 def kernel_sums(
     powers: tuple[SpotKernel, SpotKernel, SpotKernel],
     classes: SizeClasses,
     n_shapes: int,
     pool: Executor,
     *,
+    keep: bool = True,
     reference: bool = False,
 ) -> KernelSums:
     """All sums of a kernel of unit diagonal, given with its elementwise square and cube.
 
-    ``reference`` takes for I what the published code computes; see ``tables.moments``.
+    ``keep`` says whether K ψ_b will be needed. ``reference`` takes for I what the published code computes; see
+    ``tables.moments``.
     """
     K, square, cube = powers
     table, index = classes.table, classes.index
-    n, n_basis = len(index), table.psi.shape[1]
-    h6, g6 = classes.shape(n_shapes)
-    columns = np.column_stack([table.psi, g6])
-    applied = apply(K, by_class(columns, index), n, columns.shape[1], pool)
-    on_basis, on_g = np.ascontiguousarray(applied[:, :n_basis]), applied[:, n_basis:]
-    del applied
+    psi = Columns(table.psi, index)
+    on_basis = K.times(psi, pool)
 
     h, count = table.h, classes.count[:, None]
     S1, S2, S3 = ((h**power * count).sum(axis=0) for power in (1, 2, 3))
-    sums = classes.total(on_basis)
-    k_by_class = sums @ table.phi.T
+    k_by_class = classes.total(on_basis) @ table.phi.T
     Wk, WWk = (h * k_by_class).sum(axis=0), (h * h * k_by_class).sum(axis=0)
     Wkk, kk = np.zeros(h.shape[1]), np.zeros(h.shape[1])
     for start in range(0, len(index), ROWS):
         k = np.square(on_basis[start : start + ROWS] @ table.phi.T)
         Wkk += (h[index[start : start + ROWS]] * k).sum(axis=0)
         kk += k.sum(axis=0)
+    WKKW = ((table.phi @ square.gram(psi, pool)) * table.phi).sum(axis=1)
 
     # The kernel centred by W at the shape nodes is R_ij = K_ij + o_i + o_j.
-    phi6 = table.psi.T @ (h6 * count)
-    k6 = on_basis @ phi6
-    W6 = h6[index]
-    S6 = W6.sum(axis=0)
-    Wk6 = (W6 * k6).sum(axis=0)
+    h6, g6 = classes.shape(n_shapes)
+    k6 = on_basis @ (table.psi.T @ (h6 * count))
+    W, g = h6[index], g6[index]
+    S6, Wk6 = W.sum(axis=0), (W * k6).sum(axis=0)
     o = Wk6 / (2.0 * S6 * S6) - k6 / S6
-    g = g6[index]
     go = g * o
-    squared = apply(square, by_class(columns, index), n, columns.shape[1], pool)
-    WKKW = (h * (classes.total(squared[:, :n_basis]) @ table.phi.T)).sum(axis=0)
-    second = (go * squared[:, n_basis:]).sum(axis=0)
-    del squared
-    pair_terms = np.column_stack([go, W6 * k6])
-    pair_sums = (pair_terms * apply(K, lanes(pair_terms), n, pair_terms.shape[1], pool)).sum(axis=0)
-    cubed = (g * apply(cube, by_class(g6, index), n, n_shapes, pool)).sum(axis=0)
-    G = [(g * o**power).sum(axis=0) for power in range(4)]
+    goo = go * o
+    once = _forms(K, [g, go, goo, W * k6], pool)
+    twice = _forms(square, [g, go], pool)
+    thrice = _forms(cube, [g], pool)
+    G = [values.sum(axis=0) for values in (g, go, goo, goo * o)]
     pairs = (
-        cubed
-        + 6.0 * second
-        + 6.0 * ((go * o * on_g).sum(axis=0) + pair_sums[:n_shapes])
+        thrice[0, 0]
+        + 6.0 * twice[0, 1]
+        + 6.0 * (once[0, 2] + once[1, 1])
         + 2.0 * G[0] * G[3]
         + 6.0 * G[1] * G[2]
     )
     third = 0.5 * (pairs - (g * g * (1.0 + 2.0 * o) ** 3).sum(axis=0)) / g.sum(axis=0) ** 2
-    Wkk6 = (W6 * k6 * k6).sum(axis=0)
-    centring = 3.0 * pair_sums[n_shapes:] / S6 - 3.0 * Wkk6 * Wk6 / S6**2 + (Wk6 / S6) ** 3
+    Wkk6 = (W * k6 * k6).sum(axis=0)
+    centring = 3.0 * once[3, 3] / S6 - 3.0 * Wkk6 * Wk6 / S6**2 + (Wk6 / S6) ** 3
 
     E = (S1 - Wk / S1) / 2.0
     I_th = (S2 - 2.0 * WWk / S1 + S2 * Wk / S1**2) / 2.0
@@ -196,12 +157,19 @@ def kernel_sums(
     I_tt = (WKKW - 2.0 / S1 * Wkk + (Wk / S1) ** 2) / 2.0
     information = I_tt
     if reference:
-        ones = apply(square, lambda _: np.ones((n, LANES)), n, 1, pool)
-        twice = apply(K, lanes(on_basis), n, n_basis, pool)
-        WWKk = (h * h * (classes.total(twice) @ table.phi.T)).sum(axis=0)
-        rows = (h * h * classes.total(ones)).sum(axis=0)
+        WWKk = (h * h * (classes.total(K.times(Columns(on_basis), pool)) @ table.phi.T)).sum(axis=0)
+        rows = (h * h * classes.total(square.times(Columns(np.ones((len(index), 1))), pool))).sum(axis=0)
         information = (rows - 2.0 / S1 * WWKk + S2 * kk / S1**2) / 2.0
-    return KernelSums(Moments(E, information - c * I_th, c), I_tt, on_basis, Wk, third, centring)
+    kept = on_basis if keep else on_basis[:0].copy()
+    return KernelSums(Moments(E, information - c * I_th, c), I_tt, kept, Wk, third, centring)
+
+
+def _forms(kernel: SpotKernel, columns: Sequence[Array], pool: Executor) -> Array:
+    """a_j' K b_j for each column j of any two of some arrays (N, C): (arrays, arrays, C)."""
+    count = columns[0].shape[1]
+    gram = kernel.gram(Columns(np.column_stack(columns)), pool)
+    found: Array = np.einsum("ajbj->abj", gram.reshape(len(columns), count, len(columns), count))
+    return found
 
 
 def feature_moments(F: Array, classes: SizeClasses, *, reference: bool = False) -> Moments:

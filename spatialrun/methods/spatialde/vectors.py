@@ -14,6 +14,8 @@ from numba.extending import intrinsic
 
 LANES = 8  # columns of values that are spread or gathered at once
 WINDOW = 16  # nodes of one axis that a gene's count is spread over
+REACHED = 13  # nodes of one axis that a node is coupled to
+CHAINS = 3  # sums that do not wait for each other
 QUARTER = 4  # doubles of the vectors that a window is made of: longer ones cross cache lines more often
 
 DOUBLE = ir.DoubleType()
@@ -114,6 +116,36 @@ def gather_taps(typing: Any, grid: Any, at: Any, values: Any, i: Any, taps: Any,
         total = builder.fadd(builder.fadd(sums[0], sums[1]), builder.fadd(sums[2], sums[3]))
         value = _at(context, builder, signature.args[2], values, i, LANES)
         _store(builder, _fused(builder, total, _all(builder, weight, LANES), _load(builder, value)), value)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def gather_products(
+    typing: Any, a: Any, i: Any, b: Any, j: Any, taps: Any, k: Any, into: Any, m: Any  # noqa: ARG001
+) -> Any:  # fmt: skip
+    """into[m + c] += Σ_q taps[k + q] a[i + LANES q + c] b[j + LANES q + c], q < REACHED and c < LANES, flat."""
+    signature = types.void(a, types.intp, b, types.intp, taps, types.intp, into, types.intp)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, i, b, j, taps, k, into, m = arguments
+        kinds = signature.args
+        sums: list[Any] = []
+        for q in range(REACHED):
+            first = _load(builder, _at(context, builder, kinds[0], a, _plus(builder, i, LANES * q), LANES))
+            second = _load(builder, _at(context, builder, kinds[2], b, _plus(builder, j, LANES * q), LANES))
+            tap = _element(context, builder, kinds[4], taps, _plus(builder, k, q))
+            product = builder.fmul(first, _all(builder, tap, LANES))
+            if q < CHAINS:
+                sums.append(builder.fmul(product, second))
+            else:
+                sums[q % CHAINS] = _fused(builder, product, second, sums[q % CHAINS])
+        target = _at(context, builder, kinds[6], into, m, LANES)
+        total = _load(builder, target)
+        for part in sums:
+            total = builder.fadd(total, part)
+        _store(builder, total, target)
         return context.get_dummy_value()
 
     return signature, generate

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spatialrun.methods.spatialde.preparation import LARGEST_DENSE
+from spatialrun.methods.spatialde.preparation import LARGEST_WHOLE
 from spatialrun.methods.spatialde.spectrum import N_GROUPS, group_edges, grouped_spectrum
 
 
 def test_the_groups_of_the_largest_sample_fit_with_the_rest() -> None:
-    assert len(group_edges(LARGEST_DENSE)) <= N_GROUPS
+    assert len(group_edges(LARGEST_WHOLE)) <= N_GROUPS
 
 
 @pytest.mark.parametrize("rank", [1, 2, 7, 100, 4999])

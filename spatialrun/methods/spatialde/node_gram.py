@@ -1,0 +1,161 @@
+"""A kernel seen from the nodes of its grid: F'PF, which has the eigenvalues of P^½ K P^½ and is smaller.
+
+The product of the Gaussians of two nodes is one around their middle, so that F'WF needs of the weights W only
+their sums around the middles of nodes, half a step apart: (F'WF)_ab = G(a - b) S((a + b)/2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigvalsh
+
+from spatialrun.methods.spatialde.grid import COARSE, FINE, Grid, Precision, Spots, Taps, gaussian_taps
+from spatialrun.methods.spatialde.grid_kernels import couple
+from spatialrun.methods.spatialde.vectors import LANES, REACHED
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Nodes that the Gaussian around the middle of two nodes reaches, in half steps.
+MIDDLE = {FINE: 24, COARSE: 16}
+MARGIN = REACHED // 2
+# Of the kernel, by what its nodes are reduced to, and the numbers that are exact enough for their matrix.
+LEFT_OUT = {FINE: 1e-9, COARSE: 2e-4}
+EXACT: dict[Precision, type] = {FINE: np.float64, COARSE: np.float32}
+PLACES = 2000  # of an axis, at which that is looked at
+# Nodes of a grid whose eigenvalues are computed one by one; more where there is little else to be done.
+MOST_NODES = {FINE: 1600, COARSE: 1500}
+FEW_SPOTS, MOST_OF_FEW = 5000, 2600
+
+
+def precision_of(spots: Spots, lengthscale: float) -> Precision | None:
+    """The finest grid whose eigenvalues can be computed one by one; None where none can."""
+    for precision, most in MOST_NODES.items():
+        nodes_x, nodes_y = (precision.nodes(extent, lengthscale) for extent in spots.extents)
+        few = precision == COARSE and len(spots) <= FEW_SPOTS
+        if nodes_x * nodes_y <= (MOST_OF_FEW if few else most):
+            return precision
+    return None
+
+
+@dataclass(frozen=True)
+class NodeGram:
+    """F'PF of a grid for ``LANES`` weights W.
+
+    Attributes
+    ----------
+    grid
+        Of ``precision``.
+    between
+        (2 rows - 1, 2 columns - 1, LANES) S: weights around the middles of nodes.
+    sums
+        (rows, columns, LANES) F'W.
+    total
+        (LANES,) sums of W; 1 where a lane is not used.
+    """
+
+    grid: Grid
+    precision: Precision
+    between: Array
+    sums: Array
+    total: Array
+
+    @classmethod
+    def of(cls, spots: Spots, lengthscale: float, precision: Precision, W: Array) -> NodeGram:
+        """For the columns of ``W`` (N, at most LANES); lanes beyond them are zero."""
+        grid = Grid.of(spots, lengthscale, precision)
+        rows, columns = grid.shape
+        weights = np.zeros((len(spots), LANES))
+        weights[:, : W.shape[1]] = W
+        half, width = lengthscale / (2.0 * precision.density), MIDDLE[precision]
+        scale = lengthscale / np.sqrt(2.0)
+        taps = [gaussian_taps(axis, scale, half, width, normalised=False) for axis in (spots.x, spots.y)]
+        found = Grid(spots, *taps).spread(weights)
+        # Nodes a and b of the grid meet in the middle at a + b, counted from where both begin.
+        first = width // 2 - 1 - (precision.width - 2)
+        between = np.zeros((2 * rows - 1, 2 * columns - 1, LANES))
+        y, x = (np.arange(2 * n - 1) + first for n in (rows, columns))
+        inside_y, inside_x = (y >= 0) & (y < len(found)), (x >= 0) & (x < found.shape[1])
+        between[np.ix_(inside_y, inside_x)] = found[np.ix_(y[inside_y], x[inside_x])]
+        total = np.ones(LANES)
+        total[: W.shape[1]] = W.sum(axis=0)
+        return cls(grid, precision, between, grid.spread(weights), total)
+
+    def __len__(self) -> int:
+        rows, columns = self.grid.shape
+        return rows * columns
+
+    def coupling(self, distance: Array) -> Array:
+        """G of an axis at so many nodes' distance."""
+        density = self.precision.density
+        found: Array = np.exp(-np.square(distance / density) / 2.0) / (density * np.sqrt(np.pi / 2.0))
+        return found
+
+    def eigenvalues(self, lane: int) -> Array:
+        """All that matter, descending.
+
+        Nodes overlap and some lie beyond the spots: fewer directions, pairs of one along each axis, hold as much
+        as the grid is exact to, and of the matrix over them the eigenvalues are computed.
+        """
+        (y, in_y), (x, in_x) = (_axis_directions(taps) for taps in (self.grid.y, self.grid.x))
+        p, q = _largest_pairs(in_y, in_x, LEFT_OUT[self.precision])
+        y, x = y[:, : p.max() + 1], x[:, : q.max() + 1]
+        a, b = (np.add.outer(np.arange(n), np.arange(n)) for n in self.grid.shape)
+        G_y, G_x = (self.coupling(np.subtract.outer(*[np.arange(float(n))] * 2)) for n in self.grid.shape)
+        across = x.T @ (self.between[:, :, lane][:, b] * G_x) @ x
+        along = y.T @ (across[a] * G_y[:, :, None, None]).reshape(len(y), -1)
+        along = y.T @ along.reshape(y.shape[1], len(y), -1)
+        M = along.reshape(y.shape[1], y.shape[1], x.shape[1], x.shape[1])[p[:, None], p, q[:, None], q]
+        f = (y.T @ self.sums[:, :, lane] @ x)[p, q]
+        M = (M - np.outer(f, f) / self.total[lane]).astype(EXACT[self.precision])
+        values = eigvalsh(M, driver="evr", overwrite_a=True, check_finite=False)
+        found: Array = np.maximum(values[::-1].astype(np.float64), 0.0)
+        return found
+
+
+def _axis_directions(taps: Taps) -> tuple[Array, Array]:
+    """Orthonormal directions over an axis's nodes, columns, and what each holds of the kernel, descending."""
+    some = np.unique(np.linspace(0, len(taps.base) - 1, PLACES).astype(np.int64))
+    F = taps.rows(some)
+    values, vectors = np.linalg.eigh(F.T @ F)
+    return vectors[:, ::-1], np.maximum(values[::-1], 0.0)
+
+
+def _largest_pairs(y: Array, x: Array, left_out: float) -> tuple[Ints, Ints]:
+    """Places in ``y`` and ``x`` of the pairs whose products make up all but a share of their sum."""
+    held = np.multiply.outer(y, x)
+    order = np.argsort(held, axis=None, kind="stable")
+    sums = np.cumsum(held.ravel()[order])
+    kept = np.sort(order[sums > left_out * sums[-1]])
+    p, q = np.unravel_index(kept, held.shape)
+    return p, q
+
+
+class NodeOperator:
+    """F'PF applied to vectors, each lane of which may have another of a gram's weights."""
+
+    def __init__(self, gram: NodeGram, lanes: Ints) -> None:
+        rows, columns, _ = gram.sums.shape
+        self.shape = rows, columns
+        self.between = np.zeros((2 * rows - 1 + 2 * MARGIN, 2 * columns - 1 + 2 * MARGIN, LANES))
+        self.between[MARGIN:-MARGIN, MARGIN:-MARGIN] = gram.between[:, :, lanes]
+        self.sums = gram.sums[:, :, lanes].reshape(-1, LANES)
+        self.total = gram.total[lanes]
+        along = gram.coupling(np.arange(float(REACHED)) - MARGIN)
+        self.taps = np.multiply.outer(along, along)
+        self.padded = np.zeros((rows + 2 * MARGIN, columns + 2 * MARGIN, LANES))
+
+    def __len__(self) -> int:
+        return len(self.sums)
+
+    def times(self, x: Array) -> Array:
+        """F'PF x for x (nodes, LANES)."""
+        self.padded[MARGIN:-MARGIN, MARGIN:-MARGIN] = x.reshape(*self.shape, LANES)
+        out = np.zeros((*self.shape, LANES))
+        couple(self.between, self.taps, self.padded, out)
+        found = out.reshape(-1, LANES)
+        found -= self.sums * (np.einsum("nc,nc->c", self.sums, x) / self.total)
+        return found

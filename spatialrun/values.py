@@ -20,6 +20,13 @@ Value = Any
 
 STRETCH = 1 << 22
 """Entries of a matrix that are taken at once."""
+SMALL = 1 << 23
+"""Entries of a matrix that stays in memory where large parts of it are read one by one."""
+
+
+def is_small(nnz: int) -> bool:
+    """Whether a sparse matrix of so many entries is read once, for all the parts of it that are asked for."""
+    return nnz <= SMALL
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spatialrun.steps.contract import Block, Element
+from spatialrun.values import is_small
 
 FEWEST_GENES, MOST_GENES = 512, 2048
 CELLS_PER_BLOCK = 1 << 25
@@ -14,6 +15,11 @@ def blocks_of(matrix: Element) -> list[Block]:
     n_spots, n_genes = matrix.meta["shape"]
     step = genes_per_block(n_spots)
     return [Block(start, min(start + step, n_genes)) for start in range(0, n_genes, step)]
+
+
+def held_memory(nnz: int) -> int:
+    """Return how much of a matrix of so many entries stays in memory while all its blocks are worked through."""
+    return 12 * nnz if is_small(nnz) else 0
 
 
 def genes_per_block(n_spots: int) -> int:

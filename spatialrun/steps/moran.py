@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from spatialrun.steps.blocks import blocks_of, genes_per_block
+from spatialrun.steps.blocks import blocks_of, genes_per_block, held_memory
 from spatialrun.steps.contract import (
     Block,
     Context,
@@ -65,7 +65,8 @@ class SvgMoran(StreamingStep):
     def memory(self, shape: Shape, params: SvgMoranParams) -> int:
         """Pairs of neighbours in the making, or one block; every gene's results."""
         pairs = 250 * shape.n_obs + 80 * params.n_neighbors * shape.n_obs
-        return COMPILED + max(pairs, self.block_memory(shape, params)) + 200 * shape.n_vars
+        most = max(pairs, self.block_memory(shape, params))
+        return COMPILED + most + held_memory(shape.nnz) + 200 * shape.n_vars
 
     def block_memory(self, shape: Shape, params: SvgMoranParams) -> int:
         """A block's share of the values, and half as much as abundant genes come together."""

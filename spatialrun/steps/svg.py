@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
-from spatialrun.steps.blocks import FEWEST_GENES, blocks_of, genes_per_block
+from spatialrun.steps.blocks import FEWEST_GENES, blocks_of, genes_per_block, held_memory
 from spatialrun.steps.contract import (
     Block,
     Context,
@@ -104,7 +104,7 @@ class SvgSpatialde(StreamingStep):
     def memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
         """Kernels in the making, or the features of all and one block; every gene's results.
 
-        Up to 5,000 spots two kernels of spots by spots are made at once, beyond that a few columns and grids.
+        A few columns and grids; but up to 5,000 spots may lie so that two whole kernel matrices are made at once.
         """
         if shape.n_obs <= LARGEST_WHOLE:
             making = 2 * 3 * 8 * shape.n_obs**2
@@ -112,7 +112,7 @@ class SvgSpatialde(StreamingStep):
         else:
             making, features = BYTES_A_SPOT * shape.n_obs, 512 * shape.n_obs
         most = max(making, features + self.block_memory(shape, params))
-        return KERNELS_COMPILED + most + 1200 * shape.n_vars
+        return KERNELS_COMPILED + most + held_memory(shape.nnz) + 1200 * shape.n_vars
 
     def block_memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
         """A block's share of the counts, and half as much as abundant genes come together, and its results."""
@@ -247,11 +247,12 @@ def _table(setup: Inputs, genes: Any) -> pd.DataFrame:
 
     tested = np.flatnonzero(setup["blocks/tested"].read())
     kinds, lengthscales = setup["kernel_kind"].read(), setup["kernel_lengthscale"].read()
+    names, codes = np.unique(kinds, return_inverse=True)
     statistics = {name: setup[f"blocks/{name}"].read()[tested].ravel() for name in ("Q", "e", "I", "log10p")}
     return pd.DataFrame(
         {
             "gene": pd.Categorical.from_codes(np.repeat(np.arange(len(tested)), len(kinds)), genes[tested]),
-            "kernel": pd.Categorical(np.tile(kinds.astype(object), len(tested))),
+            "kernel": pd.Categorical.from_codes(np.tile(codes, len(tested)), pd.Index(names.astype(object))),
             "lengthscale": np.tile(lengthscales, len(tested)),
             **statistics,
         }

@@ -18,7 +18,7 @@ from spatialrun.store import pyramid
 from spatialrun.store.backend import Backend
 from spatialrun.store.digests import StreamDigest, value_digest
 from spatialrun.store.layout import create_array, empty_array, every_chunk, plain_codecs
-from spatialrun.values import ColumnStream, FileBytes, Value
+from spatialrun.values import ColumnStream, FileBytes, Value, is_small
 
 if TYPE_CHECKING:
     import zarr
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from spatialrun.store.ahead import AheadStore
 
 SPARSE_VERSION = "0.1.0"
+LARGE_PARTS = 64
+"""Of a small matrix of at most so many such parts all is read once one of them is asked for."""
 _ARRAY = {"encoding-type": "array", "encoding-version": "0.2.0"}
 
 
@@ -210,7 +212,10 @@ class StoredElement:
             raise self._corrupt(f"cannot be read: {error}") from error
 
     def columns(self, start: int, stop: int) -> csc_matrix:
-        """Load columns ``start`` to ``stop`` of a matrix as CSC; a CSC object is read only there."""
+        """Load columns ``start`` to ``stop`` of a matrix as CSC.
+
+        A CSC object is read only there; but a small one, of which a large part is asked for, once and for all.
+        """
         from scipy.sparse import csc_matrix
 
         if self.ref.kind != "sparse" or self.ref.meta["format"] != "csc":
@@ -244,8 +249,11 @@ class StoredElement:
             return ColumnStream.of(csc_matrix(self._whole))
 
         def entries(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-            matrix = self.columns(start, stop)
-            return matrix.data, matrix.indices
+            try:
+                data, indices = self._read_entries(slice(int(self._indptr[start]), int(self._indptr[stop])))
+            except (KeyError, ValueError, OSError, RuntimeError) as error:
+                raise self._corrupt(f"cannot be read: {error}") from error
+            return data, indices
 
         shape, dtype = tuple(self.ref.meta["shape"]), np.dtype(self.ref.meta["dtype"])
         try:
@@ -254,7 +262,18 @@ class StoredElement:
             raise self._corrupt(f"cannot be read: {error}") from error
 
     def _entries(self, span: slice) -> tuple[Any, Any]:
-        """Read a stretch of a sparse matrix's data and indices."""
+        """Return a stretch of a sparse matrix's data and indices."""
+        nnz = self.ref.meta["nnz"]
+        if is_small(nnz) and (span.stop - span.start) * LARGE_PARTS >= nnz:
+            data, indices = self._all_entries
+            return data[span].copy(), indices[span].copy()
+        return self._read_entries(span)
+
+    @cached_property
+    def _all_entries(self) -> tuple[Any, Any]:
+        return self._read_entries(slice(0, self.ref.meta["nnz"]))
+
+    def _read_entries(self, span: slice) -> tuple[Any, Any]:
         import numpy as np
 
         data, indices = self._parts

@@ -101,6 +101,7 @@ def test_a_small_element_takes_one_listing_and_a_request_for_each_file(server, w
 def test_a_stretch_of_columns_takes_an_index_and_a_range_of_each_array(server, written, monkeypatch):
     monkeypatch.setattr("spatialrun.store.layout.CHUNK_ELEMENTS", 100)
     monkeypatch.setattr("spatialrun.store.ahead.SMALL", 0)
+    monkeypatch.setattr("spatialrun.values.SMALL", 0)
     matrix = sp.random(100, 200, density=0.3, format="csc", random_state=0)
     element = written(matrix)
     element.columns(0, 0)  # metadata and indptr

@@ -102,6 +102,27 @@ def test_columns_of_a_matrix(store, written, kind, bounds):
     np.testing.assert_array_equal(found.toarray(), whole[:, slice(*bounds)])
 
 
+def test_a_small_matrix_is_read_once_where_large_parts_are_asked_for(store, written, monkeypatch):
+    matrix = sp.random(100, 200, density=0.3, format="csc", random_state=0)
+    element, spans = store.element(written(matrix)), []
+    reading = type(element)._read_entries
+    monkeypatch.setattr(type(element), "_read_entries", lambda *a: spans.append(a[1]) or reading(*a))
+    element.columns(7, 8)
+    assert len(spans) == 1
+    for start in range(0, 200, 40):
+        found = element.columns(start, start + 40)
+        assert (found != matrix[:, start : start + 40]).nnz == 0
+        found.data[:] = 0.0  # whoever asked may change what they were given
+    assert spans[1:] == [slice(0, matrix.nnz)]
+    assert (element.columns(0, 200) != matrix).nnz == 0
+
+    monkeypatch.setattr("spatialrun.values.SMALL", 100)
+    element = store.element(written(matrix))
+    element.columns(0, 40)
+    element.columns(40, 80)
+    assert len(spans) == 4
+
+
 def chunks(store, ref):
     """The files under an object that hold values."""
     root = store.backend.local(ref.path)

@@ -18,6 +18,7 @@ from spatialrun.methods.spatialde.vectors import (
 
 Places = NDArray[np.int32]
 RING = 32  # rows of the grid that are in use at once: a window, and a row that a neighbour may still reach
+SMALL = 8192  # nodes of a grid that stays in the cache
 STRETCH = 512  # nodes whose values for all functions of the weights stay in the cache
 DIGIT = 10  # bits by which entries are sorted at once
 
@@ -158,6 +159,57 @@ def energies(
                 for r in range(WINDOW):
                     at = ((found[k, 1] + r) % RING) * columns + found[k, 0]
                     add_scaled(flat, at, taps, found[k, 2] * WINDOW, weight * y_taps[b, r])
+        out[g] = total
+    return out
+
+
+@kernel
+def small_energies(
+    indptr: Ints,
+    spot: Ints,
+    z: Array,
+    ix: Places,
+    iy: Places,
+    x_base: Ints,
+    y_base: Ints,
+    x_taps: Array,
+    y_taps: Array,
+    rows: int,
+    columns: int,
+    tested: Ints,
+) -> Array:
+    """The same on a grid that stays in the cache, whole, with entries in any order.
+
+    Where spots lie in lines (rows of a lattice) and a gene has many counts, these are spread along x first, and
+    then each line once along y.
+    """
+    out = np.zeros(len(indptr) - 1)
+    grid, taps, n_lines = np.zeros(rows * columns), x_taps.reshape(-1), len(y_taps)
+    lines = np.zeros(n_lines * columns if n_lines * columns <= SMALL else 0)
+    for g in tested:
+        start, stop = indptr[g], indptr[g + 1]
+        grid[:] = 0.0
+        if len(lines) > 0 and (stop - start) * WINDOW > len(lines):
+            lines[:] = 0.0
+            for k in range(start, stop):
+                a, b = np.int64(ix[spot[k]]), np.int64(iy[spot[k]])
+                add_scaled(lines, b * columns + x_base[a], taps, a * WINDOW, z[k])
+            for j in range(n_lines):
+                line = lines[j * columns : (j + 1) * columns]
+                for r in range(WINDOW):
+                    weight, at = y_taps[j, r], (y_base[j] + r) * columns
+                    row_of = grid[at : at + columns]
+                    for q in range(columns):
+                        row_of[q] += weight * line[q]
+        else:
+            for k in range(start, stop):
+                a, b = np.int64(ix[spot[k]]), np.int64(iy[spot[k]])
+                corner = y_base[b] * columns + x_base[a]
+                for r in range(WINDOW):
+                    add_scaled(grid, corner + r * columns, taps, a * WINDOW, z[k] * y_taps[b, r])
+        total = 0.0
+        for q in range(len(grid)):
+            total += grid[q] * grid[q]
         out[g] = total
     return out
 

@@ -20,7 +20,7 @@ from spatialrun.methods.spatialde.rank import AxisProduct
 from spatialrun.methods.spatialde.shapes import shapes
 from spatialrun.methods.spatialde.spectrum import grouped_spectrum
 from spatialrun.methods.spatialde.sums import KernelSums, SizeClasses, feature_moments, kernel_sums
-from spatialrun.methods.spatialde.tiles import compressed, tiled
+from spatialrun.methods.spatialde.tiles import RESIDUAL, compressed, tiled
 
 Array = NDArray[np.float64]
 Arrays = dict[str, NDArray[Any]]
@@ -116,17 +116,17 @@ def _forms(
     """What the quadratic forms of a block need; ``features`` (N, R) are those of kernels that have few."""
     found: Arrays = {"x_index": spots.ix, "y_index": spots.iy}
     quadratic = np.zeros((len(regimes) + len(features), classes.table.h.shape[1]))
-    in_rows = dict(features)
-    if tiles:
-        in_tiles = in_rows | {
-            k: compressed(one.powers[0].features(slice(None)))
-            for k, one in regimes.items()
-            if isinstance(one.powers[0], AxisProduct)
-        }
-        regimes = {k: one for k, one in regimes.items() if k not in in_tiles}
-        found |= tiled(in_tiles, classes.table.psi[classes.index])
-        in_rows = {}
     direct = [k for k, one in regimes.items() if one.name in DIRECT]
+    on_basis = [sums[k].on_basis for k in direct]
+    in_rows = dict(features)
+    errors = {}
+    if tiles:
+        long = {k: K for k, one in regimes.items() if isinstance(K := one.powers[0], AxisProduct)}
+        in_tiles = in_rows | {k: compressed(K.features(slice(None))) for k, K in long.items()}
+        errors = dict.fromkeys(long, RESIDUAL)
+        regimes = {k: one for k, one in regimes.items() if k not in in_tiles}
+        found |= tiled(in_tiles, classes.table.psi[classes.index], on_basis)
+        in_rows, on_basis = {}, []
     for k in direct:
         quadratic[k] = sums[k].quadratic
         found |= _stored(f"direct{k}", regimes[k])
@@ -141,9 +141,9 @@ def _forms(
             found[f"target{target.kernel}.pairs"] = target.pairs
     F = np.column_stack([np.zeros((len(spots), 0)), *in_rows.values()])
     owners = [k for k, part in in_rows.items() for _ in range(part.shape[1])]
-    errors = levels.errors(spots, regimes, held)
+    errors |= levels.errors(spots, regimes, held)
     return found | {
-        "rows": levels.padded_rows(np.column_stack([F, *(sums[k].on_basis for k in direct)])),
+        "rows": levels.padded_rows(np.column_stack([F, *on_basis])),
         "feature_kernel": np.array(owners, np.int64),
         "feature_basis": classes.total(F).T @ classes.table.psi if owners else np.zeros((0, 1)),
         "direct": np.array(direct, np.int64),

@@ -7,10 +7,10 @@ their sums around the middles of nodes, half a step apart: (F'WF)_ab = G(a - b) 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigvalsh
 
 from spatialrun.methods.spatialde.grid import COARSE, FINE, Grid, Precision, Spots, Taps, gaussian_taps
 from spatialrun.methods.spatialde.grid_kernels import couple
@@ -22,9 +22,7 @@ Ints = NDArray[np.int64]
 # Nodes that the Gaussian around the middle of two nodes reaches, in half steps.
 MIDDLE = {FINE: 24, COARSE: 16}
 MARGIN = REACHED // 2
-# Of the kernel, by what its nodes are reduced to, and the numbers that are exact enough for their matrix.
-LEFT_OUT = {FINE: 1e-9, COARSE: 2e-4}
-EXACT: dict[Precision, type] = {FINE: np.float64, COARSE: np.float32}
+LEFT_OUT = {FINE: 1e-9, COARSE: 2e-4}  # of the kernel, by what its nodes are reduced to
 PLACES = 2000  # of an axis, at which that is looked at
 # Nodes of a grid whose eigenvalues are computed one by one; more where there is little else to be done.
 MOST_NODES = {FINE: 1600, COARSE: 1500}
@@ -94,25 +92,39 @@ class NodeGram:
         found: Array = np.exp(-np.square(distance / density) / 2.0) / (density * np.sqrt(np.pi / 2.0))
         return found
 
+    @cached_property
+    def directions(self) -> tuple[Array, Array, list[int]]:
+        """Directions along y and x, (nodes, r), and with how many of x each of y makes pairs that matter."""
+        (y, in_y), (x, in_x) = (_axis_directions(taps) for taps in (self.grid.y, self.grid.x))
+        counts = _pairs(in_y, in_x, LEFT_OUT[self.precision])
+        return y[:, : len(counts)], x[:, : counts[0]], counts
+
     def eigenvalues(self, lane: int) -> Array:
         """All that matter, descending.
 
         Nodes overlap and some lie beyond the spots: fewer directions, pairs of one along each axis, hold as much
         as the grid is exact to, and of the matrix over them the eigenvalues are computed.
         """
-        (y, in_y), (x, in_x) = (_axis_directions(taps) for taps in (self.grid.y, self.grid.x))
-        p, q = _largest_pairs(in_y, in_x, LEFT_OUT[self.precision])
-        y, x = y[:, : p.max() + 1], x[:, : q.max() + 1]
-        a, b = (np.add.outer(np.arange(n), np.arange(n)) for n in self.grid.shape)
-        G_y, G_x = (self.coupling(np.subtract.outer(*[np.arange(float(n))] * 2)) for n in self.grid.shape)
-        across = x.T @ (self.between[:, :, lane][:, b] * G_x) @ x
-        along = y.T @ (across[a] * G_y[:, :, None, None]).reshape(len(y), -1)
-        along = y.T @ along.reshape(y.shape[1], len(y), -1)
-        M = along.reshape(y.shape[1], y.shape[1], x.shape[1], x.shape[1])[p[:, None], p, q[:, None], q]
-        f = (y.T @ self.sums[:, :, lane] @ x)[p, q]
-        M = (M - np.outer(f, f) / self.total[lane]).astype(EXACT[self.precision])
-        values = eigvalsh(M, driver="evr", overwrite_a=True, check_finite=False)
-        found: Array = np.maximum(values[::-1].astype(np.float64), 0.0)
+        y, x, counts = self.directions
+        across = self._reduced(self.between[:, :, lane].T, x)
+        both = self._reduced(np.moveaxis(across, 2, 0), y)
+        f = y.T @ self.sums[:, :, lane] @ x
+        f = np.concatenate([part[:count] for part, count in zip(f, counts, strict=True)])
+        rows = [
+            np.concatenate([part[:count, :many] for part, many in zip(both[p], counts, strict=True)], axis=1)
+            for p, count in enumerate(counts)
+        ]
+        M = np.concatenate(rows) - np.outer(f, f) / self.total[lane]
+        found: Array = np.maximum(np.linalg.eigvalsh(M)[::-1], 0.0)
+        return found
+
+    def _reduced(self, between: Array, directions: Array) -> Array:
+        """Σ_rs v_p(r) G(r - s) v_u(s) S(r + s) of an axis, (p, u, others), for S (2 n - 1, others)."""
+        n, many = directions.shape
+        flat = between.reshape(len(between), -1)
+        coupling = self.coupling(np.subtract.outer(*[np.arange(float(n))] * 2))
+        half = np.array([(directions * coupling[r][:, None]).T @ flat[r : r + n] for r in range(n)])
+        found: Array = (directions.T @ half.reshape(n, -1)).reshape(many, many, *between.shape[1:])
         return found
 
 
@@ -124,14 +136,12 @@ def _axis_directions(taps: Taps) -> tuple[Array, Array]:
     return vectors[:, ::-1], np.maximum(values[::-1], 0.0)
 
 
-def _largest_pairs(y: Array, x: Array, left_out: float) -> tuple[Ints, Ints]:
-    """Places in ``y`` and ``x`` of the pairs whose products make up all but a share of their sum."""
+def _pairs(y: Array, x: Array, left_out: float) -> list[int]:
+    """With how many of ``x`` each of ``y``, descending both, makes the products that hold all but a share."""
     held = np.multiply.outer(y, x)
-    order = np.argsort(held, axis=None, kind="stable")
-    sums = np.cumsum(held.ravel()[order])
-    kept = np.sort(order[sums > left_out * sums[-1]])
-    p, q = np.unravel_index(kept, held.shape)
-    return p, q
+    ascending = np.sort(held, axis=None)
+    least = ascending[np.searchsorted(np.cumsum(ascending), left_out * held.sum())]
+    return [int(count) for count in (held >= least).sum(axis=1) if count]
 
 
 class NodeOperator:

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatialrun.methods.spatialde.grid_kernels import (
+    SMALL,
     centre,
     energies,
     gridded,
     neighbour_energies,
     projections,
+    small_energies,
     squares,
     transferred,
 )
@@ -29,18 +31,25 @@ TOGETHER = 8  # genes whose grids are held at once
 
 
 def quadratic_forms(
-    setup: Setup, columns: tuple[Ints, Ints, Array], fit: NullFit, at: Array, basis: Array, tested: Ints
+    setup: Setup,
+    columns: tuple[Ints, Ints, Array],
+    fit: NullFit,
+    at: Array,
+    basis: Array,
+    on_basis: Array | None,
+    tested: Ints,
 ) -> Array:
     """Q of every gene and kernel, (G, K).
 
-    ``at`` (G, T) interpolates over the nodes of the weights, ``basis`` (G, B) is h_t in terms of ψ.
+    ``at`` (G, T) interpolates over the nodes of the weights, ``basis`` (G, B) is h_t in terms of ψ, ``on_basis``
+    holds v'Kψ_b of the direct kernels where it is known already.
     """
     indptr, spot, y = columns
     z = working_values(indptr, spot, y, setup["size"], fit.a, fit.factor, tested)
     shift = np.zeros((len(indptr) - 1, 1))
     shift[tested, 0] = fit.shift[tested]
     Q = np.zeros((len(indptr) - 1, len(setup["kernel_kind"])))
-    totals = projections(indptr, spot, z, setup["rows"], tested)
+    totals = projections(indptr, spot, z, setup["rows"], tested) if on_basis is None else on_basis
     owner = setup["feature_kernel"]
     n_features, n_basis = len(owner), basis.shape[1]
     expected = interpolated(basis, np.ascontiguousarray(setup["feature_basis"]))
@@ -53,7 +62,9 @@ def quadratic_forms(
         for b in range(n_basis):
             cross += basis[:, b] * totals[:, first + b]
         own = _energies(setup, f"direct{k}", indptr, spot, z, tested)
-        Q[:, k] = 0.5 * (own - 2.0 * shift[:, 0] * cross + np.square(shift[:, 0]) * constant[:, k])
+        # z = v + c h_t, and c² h_t'K h_t comes off once or is added once.
+        sign = 1.0 if on_basis is None else -1.0
+        Q[:, k] = 0.5 * (own - 2.0 * shift[:, 0] * cross + sign * np.square(shift[:, 0]) * constant[:, k])
     for number in range(int(setup["sources"][0])):
         _from_source(setup, number, indptr, spot, z, shift * basis, tested, Q)
     return Q
@@ -63,8 +74,16 @@ def _energies(setup: Setup, prefix: str, indptr: Ints, spot: Ints, z: Array, tes
     if f"{prefix}.near" in setup:
         near, neighbour, value = (setup[f"{prefix}.{name}"] for name in ("near", "neighbour", "value"))
         return neighbour_energies(indptr, spot, z, near, neighbour, value, tested)
-    columns = int(setup[f"{prefix}.shape"][1])
+    rows, columns = (int(n) for n in setup[f"{prefix}.shape"])
+    if rows * columns <= SMALL:
+        return small_energies(indptr, spot, z, *_taps(setup, prefix), rows, columns, tested)
     return energies(indptr, spot, z, *_taps(setup, prefix), columns, tested)
+
+
+def in_order(setup: Setup) -> bool:
+    """Whether entries must come in the order of the spots: where a ring of a grid's rows is all that is held."""
+    names = (f"direct{k}.shape" for k in setup.get("direct", ()))
+    return any(np.prod(setup[name]) > SMALL for name in names if name in setup)
 
 
 def _taps(setup: Setup, prefix: str) -> tuple[Places, Places, Ints, Ints, Array, Array]:

@@ -99,7 +99,8 @@ def cauchy(logp: Array, truncation: float = 0.0) -> Array:
     # 1 - p from log p itself: a p that is nearly 1 has lost the digits that tell genes apart.
     p = np.maximum(np.exp(known), SMALLEST)
     q = np.maximum((truncation * p - np.expm1(known)) / (1.0 + truncation * p), SMALLEST)
-    ordinary = np.where(q < 0.5, -1.0 / np.tan(np.pi * q), 1.0 / np.tan(np.pi * p / (1.0 + truncation * p)))
+    large = q < 0.5
+    ordinary = np.where(large, -1.0, 1.0) / np.tan(np.pi * np.where(large, q, p / (1.0 + truncation * p)))
     terms = np.where(small, np.exp(log_large - unit), np.where(valid, ordinary, 0.0) * np.exp(-unit))
     mean = terms.sum(axis=1) / valid.sum(axis=1)
     unit = unit[:, 0]

@@ -11,14 +11,16 @@ row = np.uint64  # an index that is unsigned cannot count from the end, which wo
 
 
 @kernel
-def quadratic_forms(
+def tile_forms(
     indptr: Ints, spot: Ints, z: Array, features: Array, owner: Ints, n_kernels: int, tested: Ints
-) -> Array:
+) -> tuple[Array, Array]:
     """Q = |F'v|²/2 of every kernel, (G, n_kernels), from sparse columns ``z`` over the rows of ``features``.
 
-    ``features`` (tiles, rows, ``TILE``) holds the features tile by tile; ``owner`` is each one's kernel.
+    ``features`` (tiles, rows, ``TILE``) holds the features tile by tile; ``owner`` is each one's kernel. Of an
+    owner -1 - j not the square is taken: it is column j of the second result.
     """
     Q = np.zeros((len(indptr) - 1, n_kernels))
+    single = np.zeros((len(indptr) - 1, max(0, -owner.min()) if len(owner) else 0))
     total = np.empty(TILE)
     for tile in range(len(features)):
         F = features[tile]
@@ -44,8 +46,12 @@ def quadratic_forms(
                     total[j] += za * F[a, j]
                 i += 1
             for j in range(TILE):
-                Q[g, owner[tile * TILE + j]] += 0.5 * total[j] * total[j]
-    return Q
+                k = owner[tile * TILE + j]
+                if k >= 0:
+                    Q[g, k] += 0.5 * total[j] * total[j]
+                else:
+                    single[g, -1 - k] = total[j]
+    return Q, single
 
 
 @kernel

@@ -18,7 +18,7 @@ LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 SQRT_HALF_PI = math.sqrt(0.5 * math.pi)
 CENTRE = 1e-3  # |w| below which 1/u - 1/w is taken at its limit
 ITERATIONS = 60
-PRECISION = 1e-13
+LAST_STEP = 1e-7  # of y, and of its distance from 1, that s is made of: Newton's next would be its square
 LARGEST_SPREAD = 3.0
 
 
@@ -72,7 +72,7 @@ def saddlepoint(x: float, ratio: Array, half: Array) -> float:
             following = y + (x - value) / change
         if not low < following < high:
             following = 2.0 * y if high == np.inf else 0.5 * (low + high)
-        if abs(following - y) <= PRECISION * y:
+        if abs(following - y) <= LAST_STEP * min(y, abs(1.0 - following)):
             return following
         y = following
     return y

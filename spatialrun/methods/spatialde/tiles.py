@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,19 +28,20 @@ def compressed(F: Array) -> Array:
     return found
 
 
-def tiled(features: dict[int, Array], psi: Array) -> dict[str, NDArray[Any]]:
+def tiled(features: dict[int, Array], psi: Array, single: Sequence[Array] = ()) -> dict[str, NDArray[Any]]:
     """``features`` (N, R) of some kernels in tiles, the last one padded with zeros, and each one's kernel.
 
-    Below the spots are the ψ (N, B) of the weights. ``features`` is emptied on the way: there may be no room for
-    them twice.
+    Of ``single`` (N, C) each column is wanted by itself: their places are -1, -2 ... Below the spots are the ψ
+    (N, B) of the weights. ``features`` is emptied on the way: there may be no room for them twice.
     """
     n_spots, n_basis = psi.shape
     owner = np.repeat(np.array(list(features), np.int64), [part.shape[1] for part in features.values()])
+    owner = np.append(owner, -1 - np.arange(sum(part.shape[1] for part in single)))
     n_tiles = -(-len(owner) // TILE)
     tiles = np.zeros((n_tiles, n_spots + n_basis, TILE))
     column = 0
-    for kernel in list(features):
-        F = features.pop(kernel)
+    for kernel in [*features, *range(-len(single), 0)]:
+        F = features.pop(kernel) if kernel >= 0 else single[kernel]
         below = psi.T @ F
         for j in range(F.shape[1]):
             tile, place = divmod(column + j, TILE)

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_matrix
 
-from spatialrun.methods.spatialde import Kernel, default_kernels, preparation, score_block, setup, spectrum
+from spatialrun.methods.spatialde import (
+    Kernel,
+    default_kernels,
+    preparation,
+    quadratic,
+    score_block,
+    setup,
+    spectrum,
+)
 from spatialrun.methods.spatialde.columns import Columns
 from spatialrun.methods.spatialde.grid import Grid, Spots
 from spatialrun.methods.spatialde.levels import errors, regime, sources
@@ -91,6 +99,18 @@ def test_samples_of_some_hundred_spots_are_tested_as_if_matrices_were_whole(monk
     np.testing.assert_allclose(result["e"], exact["e"], rtol=1e-8)
     np.testing.assert_allclose(result["I"], exact["I"], rtol=1e-7)
     np.testing.assert_allclose(result["log10p"], exact["log10p"], rtol=5e-5)
+
+
+@pytest.mark.parametrize("kind", ["lattice", "turned"])
+def test_a_grid_that_is_too_large_for_the_cache_gives_the_same(monkeypatch, kind) -> None:
+    x = places(kind)
+    size, counts = sample(x)
+    prepared = setup(x, size, default_kernels(x))
+    found = []
+    for small in (10**9, 0):
+        monkeypatch.setattr(quadratic, "SMALL", small)
+        found.append(score_block(prepared, counts.indptr, counts.indices, counts.data)["Q"])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-10)
 
 
 def test_matrices_are_whole_where_no_grid_tells_all_eigenvalues() -> None:

@@ -42,3 +42,10 @@ def test_tails_fall_strictly_and_stay_finite(spread: float) -> None:
 
 def test_mills_ratio_is_continuous_where_its_formula_changes() -> None:
     assert mills(6.0 - 1e-12) == pytest.approx(mills(6.0), rel=1e-11)
+
+
+def test_tails_are_smooth_about_the_middle() -> None:
+    values, counts = np.array([4.0, 2.0, 1.0, -0.01]), np.array([1.0, 10.0, 100.0, 1000.0])
+    values /= np.sqrt(0.5 * (counts * values**2).sum())
+    p = np.exp([log_tail(x, values, counts, 1.0) for x in np.linspace(-0.3, 0.3, 1201)])
+    assert np.abs(np.diff(p, 2)).max() < 1e-4 * p.max()

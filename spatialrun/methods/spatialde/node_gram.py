@@ -26,7 +26,7 @@ LEFT_OUT = {FINE: 1e-9, COARSE: 2e-4}  # of the kernel, by what its nodes are re
 PLACES = 2000  # of an axis, at which that is looked at
 # Nodes of a grid whose eigenvalues are computed one by one; more where there is little else to be done.
 MOST_NODES = {FINE: 1600, COARSE: 1500}
-FEW_SPOTS, MOST_OF_FEW = 5000, 2600
+FEW_SPOTS, MOST_OF_FEW = 5000, 3000
 
 
 def precision_of(spots: Spots, lengthscale: float) -> Precision | None:

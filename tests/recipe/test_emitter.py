@@ -76,7 +76,7 @@ def test_the_files_are_kept_as_they_were_written(file):
     assert written(load(file)) == {"1-recipe.yaml": RECIPE, "2-base.yaml": INCLUDED}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12))
 def test_any_text_stays_itself(text):
     quoted = "'" + text.replace("'", "''") + "'"

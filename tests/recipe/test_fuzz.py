@@ -82,7 +82,7 @@ WORDS = [
     "_cohort",
 ]
 PIECES = st.sampled_from([*INDICATORS, *ODD, *ESCAPES, *SCALARS, *WORDS])
-CALM = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+CALM = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +48,20 @@ class Columns:
         padded[:, : part.shape[1]] = part
         return padded if self.index is None else padded[self.index]
 
-    def starts(self) -> range:
-        """Where each of the ``lanes`` starts."""
-        return range(0, self.shape[1], LANES)
+    def each(self, apply: Callable[[Array], Array], pool: Executor) -> list[Array]:
+        """What ``apply`` makes of the ``lanes``, one stretch after the other."""
+        return list(pool.map(lambda start: apply(self.lanes(start)), range(0, self.shape[1], LANES)))
+
+    def applied(self, apply: Callable[[Array], Array], pool: Executor) -> Array:
+        """(N, C) what ``apply`` makes (N, LANES) of the ``lanes``."""
+        out = np.empty(self.shape)
+
+        def fill(start: int) -> None:
+            part = out[:, start : start + LANES]
+            part[:] = apply(self.lanes(start))[:, : part.shape[1]]
+
+        list(pool.map(fill, range(0, self.shape[1], LANES)))
+        return out
 
     def parts(self) -> Iterator[slice]:
         """Some thousand spots at a time."""

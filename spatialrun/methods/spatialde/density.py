@@ -17,11 +17,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.csgraph import connected_components
 
-from spatialrun.methods.spatialde.grid import (
-    Grid,
-    Spots,
-    gaussian_taps,
-)
+from spatialrun.methods.spatialde.columns import Columns
+from spatialrun.methods.spatialde.grid import Grid, Spots, gaussian_taps
 from spatialrun.methods.spatialde.neighbours import NeighbourKernel
 from spatialrun.methods.spatialde.spectrum import RESIDUAL, group_edges
 from spatialrun.methods.spatialde.vectors import LANES
@@ -89,9 +86,7 @@ def third_cumulants(spots: Spots, lengthscale: float, W: Array) -> Array:
     """tr((WK)³) for each column of ``W`` (N, at most LANES)."""
     scale, step = lengthscale * np.sqrt(2.0 / 3.0), 0.45 * lengthscale
     taps = (gaussian_taps(axis, scale, step, 16, normalised=False) for axis in (spots.x, spots.y))
-    weights = np.zeros((len(spots), LANES))
-    weights[:, : W.shape[1]] = W
-    sums = Grid(spots, *taps).spread(weights)[:, :, : W.shape[1]]
+    sums = Grid(spots, *taps).spread(Columns(W).lanes(0))[:, :, : W.shape[1]]
     found: Array = 3.0 / (np.pi * scale**2) * step**2 * (sums**3).sum(axis=(0, 1))
     return found
 

@@ -169,19 +169,11 @@ class Grid:
 
     def times(self, H: Columns, pool: Executor) -> Array:
         """K H, (N, C)."""
-        out = np.empty(H.shape)
-
-        def fill(start: int) -> None:
-            part = out[:, start : start + LANES]
-            part[:] = self.gather(self.spread(H.lanes(start)))[:, : part.shape[1]]
-
-        list(pool.map(fill, H.starts()))
-        return out
+        return H.applied(lambda lanes: self.gather(self.spread(lanes)), pool)
 
     def nodes(self, H: Columns, pool: Executor) -> Array:
         """F'H, (rows, columns, C)."""
-        parts = list(pool.map(lambda start: self.spread(H.lanes(start)), H.starts()))
-        return np.concatenate(parts, axis=2)[:, :, : H.shape[1]]
+        return np.concatenate(H.each(self.spread, pool), axis=2)[:, :, : H.shape[1]]
 
     def gram(self, H: Columns, pool: Executor) -> Array:
         """H'K H, (C, C)."""

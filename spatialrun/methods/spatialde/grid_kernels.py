@@ -163,6 +163,31 @@ def energies(
     return out
 
 
+@inner
+def spread_gene(
+    start: int,
+    stop: int,
+    spot: Ints,
+    z: Array,
+    ix: Places,
+    iy: Places,
+    x_base: Ints,
+    y_base: Ints,
+    taps: Array,
+    y_taps: Array,
+    found: Ints,
+    flat: Array,
+    columns: int,
+) -> None:
+    """Add the entries ``start`` to ``stop`` to a grid; it and the taps along x are flat."""
+    locate(start, stop, spot, ix, iy, x_base, y_base, found)
+    for k in range(stop - start):
+        weight, b = z[start + k], found[k, 3]
+        for r in range(WINDOW):
+            at = (found[k, 1] + r) * columns + found[k, 0]
+            add_scaled(flat, at, taps, found[k, 2] * WINDOW, weight * y_taps[b, r])
+
+
 @kernel
 def small_energies(
     indptr: Ints,
@@ -186,6 +211,10 @@ def small_energies(
     out = np.zeros(len(indptr) - 1)
     grid, taps, n_lines = np.zeros(rows * columns), x_taps.reshape(-1), len(y_taps)
     lines = np.zeros(n_lines * columns if n_lines * columns <= SMALL else 0)
+    longest = 0
+    for g in tested:
+        longest = max(longest, indptr[g + 1] - indptr[g])
+    found = np.empty((longest, 4), np.int64)
     for g in tested:
         start, stop = indptr[g], indptr[g + 1]
         grid[:] = 0.0
@@ -202,11 +231,7 @@ def small_energies(
                     for q in range(columns):
                         row_of[q] += weight * line[q]
         else:
-            for k in range(start, stop):
-                a, b = np.int64(ix[spot[k]]), np.int64(iy[spot[k]])
-                corner = y_base[b] * columns + x_base[a]
-                for r in range(WINDOW):
-                    add_scaled(grid, corner + r * columns, taps, a * WINDOW, z[k] * y_taps[b, r])
+            spread_gene(start, stop, spot, z, ix, iy, x_base, y_base, taps, y_taps, found, grid, columns)
         total = 0.0
         for q in range(len(grid)):
             total += grid[q] * grid[q]
@@ -230,14 +255,8 @@ def gridded(
     grid: Array,
 ) -> None:
     """Add the entries ``start`` to ``stop`` of one gene to ``grid`` (rows, columns)."""
-    columns = grid.shape[1]
-    flat, taps = grid.reshape(-1), x_taps.reshape(-1)
-    locate(start, stop, spot, ix, iy, x_base, y_base, found)
-    for k in range(stop - start):
-        weight, b = z[start + k], found[k, 3]
-        for r in range(WINDOW):
-            at = (found[k, 1] + r) * columns + found[k, 0]
-            add_scaled(flat, at, taps, found[k, 2] * WINDOW, weight * y_taps[b, r])
+    taps, flat = x_taps.reshape(-1), grid.reshape(-1)
+    spread_gene(start, stop, spot, z, ix, iy, x_base, y_base, taps, y_taps, found, flat, grid.shape[1])
 
 
 @kernel

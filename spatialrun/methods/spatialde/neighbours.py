@@ -11,7 +11,6 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from spatialrun.methods.spatialde.columns import Columns
-from spatialrun.methods.spatialde.vectors import LANES
 
 Array = NDArray[np.float64]
 
@@ -53,14 +52,7 @@ class NeighbourKernel:
 
     def times(self, H: Columns, pool: Executor) -> Array:
         """K H, (N, C)."""
-        out = np.empty(H.shape)
-
-        def fill(start: int) -> None:
-            part = out[:, start : start + LANES]
-            part[:] = self.of_lanes(H.lanes(start))[:, : part.shape[1]]
-
-        list(pool.map(fill, H.starts()))
-        return out
+        return H.applied(self.of_lanes, pool)
 
     def gram(self, H: Columns, pool: Executor) -> Array:
         """H'K H, (C, C)."""

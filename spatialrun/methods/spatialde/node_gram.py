@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from spatialrun.methods.spatialde.columns import Columns
 from spatialrun.methods.spatialde.grid import COARSE, FINE, Grid, Precision, Spots, Taps, gaussian_taps
 from spatialrun.methods.spatialde.grid_kernels import couple
 from spatialrun.methods.spatialde.vectors import LANES, REACHED
@@ -66,8 +67,7 @@ class NodeGram:
         """For the columns of ``W`` (N, at most LANES); lanes beyond them are zero."""
         grid = Grid.of(spots, lengthscale, precision)
         rows, columns = grid.shape
-        weights = np.zeros((len(spots), LANES))
-        weights[:, : W.shape[1]] = W
+        weights = Columns(W).lanes(0)
         half, width = lengthscale / (2.0 * precision.density), MIDDLE[precision]
         scale = lengthscale / np.sqrt(2.0)
         taps = [gaussian_taps(axis, scale, half, width, normalised=False) for axis in (spots.x, spots.y)]

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from spatialrun.errors import DataError, UsageError
 from spatialrun.methods.spatialde.gridded import eigenvalues_at_hand, gridded_setup, ordered_spots
 from spatialrun.methods.spatialde.kernels import Kernel, checked_coordinates
+from spatialrun.methods.spatialde.node_gram import FEW_SPOTS
 from spatialrun.methods.spatialde.whole import whole_setup
 
 Array = NDArray[np.float64]
@@ -20,7 +21,7 @@ ObsDist = Literal["negative_binomial", "normal"]
 Statistic = Literal["default", "reference"]
 
 # Spots up to which kernel matrices may be held whole: two of these, as doubles, are 400 MB.
-LARGEST_WHOLE = 5_000
+LARGEST_WHOLE = FEW_SPOTS
 # Below so many spots that takes no time, and nothing is left to an approximation.
 SPOTS_FOR_GRIDS = 512
 FORMAT = 1

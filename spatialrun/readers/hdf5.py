@@ -1,4 +1,4 @@
-"""Opening HDF5 files so that every way in which they can be broken ends as one coded error."""
+"""HDF5: every way in which a file can be broken ends as one coded error; equal contents are equal bytes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from spatialrun.errors import DataError, Where
+
+PACKED = {"compression": "gzip", "compression_opts": 1, "rdcc_nbytes": 1}
+"""How datasets are written.
+
+Compressed lightly: indices hardly shrink further, and a large sample would take many times as long. Chunks at
+once: one that waits in HDF5's cache has its place in the file when its dataset is closed, and Python closes that
+when the last name for it goes, which is later where a profiler looks on (every dask worker has one).
+"""
 
 
 @contextmanager

@@ -6,10 +6,11 @@ import gzip
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spatialrun.readers.hdf5 import PACKED
 from spatialrun.readers.matrix import GENE_EXPRESSION
 from spatialrun.readers.positions import COLUMNS
 from spatialrun.readers.sample import Sample
@@ -100,9 +101,8 @@ def _write_hdf5(sample: Sample, path: Path) -> None:
         }
         arrays |= {f"features/{name}": _bytes(values) for name, values in _features(sample).items()}
         for name, values in arrays.items():
-            # Level 1: the indices hardly shrink further, and a large sample takes many times as long.
-            options: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-            group.create_dataset(name, data=values, **(options if len(values) > 1000 else {}))
+            packed = PACKED | {"shuffle": True} if len(values) > 1000 else {}
+            group.create_dataset(name, data=values, **packed)
 
 
 def _write_mtx(sample: Sample, folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatialrun.readers.hdf5 import PACKED
 from spatialrun.readers.matrix import GENE_EXPRESSION
 from spatialrun.readers.positions import COLUMNS
 from spatialrun.readers.spaceranger import SCALEFACTORS
@@ -74,8 +75,8 @@ def _write_hdf5(simulated: SimulatedVisiumHd, path: Path, progress: Callable[[in
     import h5py
 
     n_bins, n_genes = len(simulated.array_row), len(simulated.gene_names)
-    # Level 1: the indices hardly shrink further, and a large sample takes many times as long.
-    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    packed: dict[str, Any] = PACKED | {"shuffle": True}
+    growing = packed | {"rdcc_nbytes": None}
     with h5py.File(path, "w") as file:
         file.attrs["filetype"] = "matrix"
         file.attrs["version"] = 2
@@ -98,7 +99,7 @@ def _write_hdf5(simulated: SimulatedVisiumHd, path: Path, progress: Callable[[in
             group.create_dataset(f"features/{name}", data=np.array([value.encode() for value in values]))
         kinds = {"data": np.int32, "indices": np.int64}
         arrays = {
-            name: group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(CHUNK,), **packed)
+            name: group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(CHUNK,), **growing)
             for name, kind in kinds.items()
         }
         indptr, done = [np.zeros(1, dtype=np.int64)], 0

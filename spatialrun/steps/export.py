@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spatialrun.errors import DataError, Where
+from spatialrun.readers.hdf5 import PACKED
 from spatialrun.slots import group_of
 from spatialrun.steps.contract import (
     Context,
@@ -155,9 +156,11 @@ class ExportH5ad(Export):
         return 36 * shape.nnz + 800 * (shape.n_obs + shape.n_vars) + 100_000_000
 
     def run(self, inputs: Inputs, params: ExportH5adParams, context: Context) -> Outputs:
+        import anndata
+
         sample = to_anndata(inputs, params.x, params.library)
         path = context.file("file")
-        sample.write_h5ad(path, compression="gzip", compression_opts=1)
+        anndata.io.write_h5ad(path, sample, dataset_kwargs=PACKED)
         context.log(f"X is {layer_of_x(inputs, params.x)}; {sample.n_obs} spots, {sample.n_vars} genes")
         return {"file": path}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spatialrun.errors import DataError, Where
+from spatialrun.readers.hdf5 import PACKED
 from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.steps.contract import (
     CohortStep,
@@ -75,7 +76,7 @@ class ExportH5mu(CohortExport):
         with mudata.set_options(pull_on_update=False):
             data = mudata.MuData({params.modality: joined})
             path = context.file("file")
-            data.write_h5mu(path, compression="gzip", compression_opts=1)
+            data.write_h5mu(path, **PACKED)
         context.log(f"{len(samples)} samples: {joined.n_obs} spots, {joined.n_vars} genes")
         return {COHORT: {"file": path}}
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from profiler import frames_held
 
 from spatialrun.readers import simulated as simulated_reader
 from spatialrun.readers import spaceranger, spaceranger_writer
@@ -14,6 +15,14 @@ def test_writing_twice_gives_the_same_bytes(sample, tmp_path):
     for name in ("one", "two"):
         spaceranger_writer.write(sample, tmp_path / name, mtx=True)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_profiler_that_looks_on_changes_no_byte(sample, tmp_path):
+    spaceranger_writer.write(sample, tmp_path / "alone")
+    with frames_held():
+        for n in range(6):
+            spaceranger_writer.write(sample, tmp_path / f"watched{n}")
+            assert contents(tmp_path / f"watched{n}") == contents(tmp_path / "alone")
 
 
 def test_scanpy_opens_the_folder(sample, tmp_path):

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from profiler import frames_held
 from scipy import sparse
 
 from spatialrun.methods.simulate import simulate_visium_hd, visium_hd
@@ -28,6 +29,16 @@ def test_it_is_a_folder_of_space_ranger(section, tmp_path):
     np.testing.assert_array_equal(sample.images["hires"], section.images["hires"])
     assert len(told) > 1
     assert told[-1] == (300, 300, "bins")
+
+
+def test_a_profiler_that_looks_on_changes_no_byte(section, tmp_path):
+    def written(name):
+        outs = visium_hd_writer.write(section, tmp_path / name)
+        return (outs / "binned_outputs/square_008um/filtered_feature_bc_matrix.h5").read_bytes()
+
+    alone = written("alone")
+    with frames_held():
+        assert [written(f"watched{n}") == alone for n in range(6)] == [True] * 6
 
 
 def test_all_bins_of_the_array_have_a_position(section, tmp_path):

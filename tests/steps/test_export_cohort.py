@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from memory import Cohort, Section, half_of
+from profiler import frames_held
 from pydantic import ValidationError
 from spatialdata_environment import succeed
 
@@ -44,6 +45,16 @@ def test_h5mu_opens_in_mudata(cohort: Cohort) -> None:
     assert list(joined.uns["one"]["notes"]["domain"]) == ["b", "a"]
     assert isinstance(joined.obs["expert"].dtype, pd.CategoricalDtype)
     assert joined.obs["only_here"].isna().sum() == 96
+
+
+def test_h5mu_is_the_same_though_a_profiler_looks_on(cohort: Cohort) -> None:
+    def written(name: str) -> bytes:
+        cohort.run(H5MU, path=f"{name}.h5mu")
+        return (cohort.root / f"{name}.h5mu").read_bytes()
+
+    alone = written("alone")
+    with frames_held():
+        assert [written(f"watched{n}") == alone for n in range(6)] == [True] * 6
 
 
 def test_columns_of_genes_that_differ_are_kept_for_each(cohort: Cohort) -> None:

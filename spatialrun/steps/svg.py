@@ -33,8 +33,8 @@ KERNELS_COMPILED = 180_000_000
 """Memory of the compiler and what it made."""
 TOGETHER = 2_000_000
 """Counts that are added up at once."""
-LARGEST_WHOLE = 5_000
-"""Spots up to which the method holds kernel matrices whole."""
+LARGEST_WHOLE = 512, 5_000
+"""Spots up to which the method holds kernel matrices whole; of the published statistic."""
 BYTES_A_SPOT = 1_400
 """Of the set-up of larger samples."""
 
@@ -89,7 +89,7 @@ class SvgSpatialde(StreamingStep):
     """
 
     name = "svg.spatialde"
-    version = 6
+    version = 7
     Params = SvgSpatialdeParams
     cite = "Kats, Vento-Tormo & Stegle 2021, doi 10.1101/2021.10.27.466045"
     READS = {"counts": "layers/{layer}", "spatial": "obsm/{spatial_key}", "genes": "axes/var"}
@@ -104,9 +104,9 @@ class SvgSpatialde(StreamingStep):
     def memory(self, shape: Shape, params: SvgSpatialdeParams) -> int:
         """Kernels in the making, or the features of all and one block; every gene's results.
 
-        A few columns and grids; but up to 5,000 spots may lie so that two whole kernel matrices are made at once.
+        A few columns and grids, or two whole kernel matrices at once.
         """
-        if shape.n_obs <= LARGEST_WHOLE:
+        if shape.n_obs <= LARGEST_WHOLE[params.statistic == "reference"]:
             making = 2 * 3 * 8 * shape.n_obs**2
             features = 8 * shape.n_obs * min(shape.n_obs, 1000)
         else:

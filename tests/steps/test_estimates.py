@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from string import Template
 
 import numpy as np
 import pytest
@@ -16,21 +17,21 @@ from spatialrun.execute.budget import needed
 from spatialrun.store.store import open_store
 
 N_SPOTS, N_GENES = 150, 1000  # spots of a side
-RECIPE = """\
+RECIPE = Template("""\
 spatialrun: 1
 store: store
-samples: {lattice: {path: lattice.h5ad}}
+samples: {sample: {path: $path}}
 steps:
-  - {id: read, uses: read.h5ad}
+  - {id: read, uses: $reader}
   - {id: log, uses: normalize.log}
   - {id: variable, uses: genes.variable, with: {n_top_genes: 500}}
-  - {id: svg, uses: svg.spatialde, with: {kernel_space: {SE: [60, 300], PER: [900]}}}
+  - {id: svg, uses: svg.spatialde, with: $kernels}
   - {id: pca, uses: embed.pca}
   - {id: spagcn, uses: domains.spagcn, with: {n_clusters: 4, histology: false, max_epochs: 3}}
   - {id: multispati, uses: domains.multispati, with: {n_clusters: 4}}
   - {id: saved, uses: export.h5ad, with: {path: out.h5ad}}
-"""
-STEPS = [line.split("id: ")[1].split(",")[0] for line in RECIPE.splitlines() if "id: " in line]
+""")
+STEPS = [line.split("id: ")[1].split(",")[0] for line in RECIPE.template.splitlines() if "id: " in line]
 APPLY = """\
 import sys
 from spatialrun import api
@@ -40,7 +41,7 @@ api.load(sys.argv[1]).select(until=[sys.argv[2]]).apply(Options(jobs=1, memory=8
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lattice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lattice of 22,500 spots of bands, 3 million counts that are not zero."""
     import anndata
     import pandas as pd
@@ -58,19 +59,35 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         obsm={"spatial": 29.0 * np.column_stack([column, row])},
     )
     data.write_h5ad(folder / "lattice.h5ad")
-    (folder / "recipe.yaml").write_text(RECIPE)
-    return folder / "recipe.yaml"
+    kernels = "{kernel_space: {SE: [60, 300], PER: [900]}}"
+    file = folder / "recipe.yaml"
+    file.write_text(RECIPE.substitute(path="lattice.h5ad", reader="read.h5ad", kernels=kernels))
+    return file
+
+
+@pytest.fixture(scope="module")
+def section(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A real section of 3,639 spots, default kernels."""
+    file = tmp_path_factory.mktemp("section") / "recipe.yaml"
+    outs = data / "dlpfc_151673" / "outs"
+    file.write_text(RECIPE.substitute(path=outs, reader="read.visium", kernels="{}"))
+    return file
 
 
 @pytest.mark.slow
-def test_estimates_are_within_half_of_what_is_taken(recipe: Path) -> None:
-    estimates = {planned.task.id.step: needed(planned) for planned in api.load(str(recipe)).plan()}
+@pytest.mark.parametrize("sample", ["lattice", "section"])
+def test_estimates_are_within_half_of_what_is_taken(sample: str, request: pytest.FixtureRequest) -> None:
+    recipe: Path = request.getfixturevalue(sample)
     found = {}
     for step in STEPS:
+        (estimate,) = (
+            needed(planned) for planned in api.load(str(recipe)).plan() if planned.task.id.step == step
+        )
         subprocess.run([sys.executable, "-c", APPLY, str(recipe), step], check=True, capture_output=True)
         run = open_store(recipe.parent / "store").runs.latest()
+        assert estimate is not None
         assert run is not None
         (peak,) = (entry.facts["peak_rss"] for id, entry in run.tasks.items() if id[0] == step)
-        found[step] = round(estimates[step] / peak, 2)
+        found[step] = round(estimate / peak, 2)
     print(json.dumps(found))
     assert {step: ratio for step, ratio in found.items() if not 1 / 1.5 <= ratio <= 1.5} == {}

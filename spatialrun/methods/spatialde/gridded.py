@@ -15,7 +15,6 @@ from spatialrun.methods.spatialde.features import LowRankGram, gram
 from spatialrun.methods.spatialde.grid import Grid, Spots
 from spatialrun.methods.spatialde.kernels import Kernel
 from spatialrun.methods.spatialde.neighbours import NeighbourKernel
-from spatialrun.methods.spatialde.node_gram import precision_of
 from spatialrun.methods.spatialde.rank import AxisProduct
 from spatialrun.methods.spatialde.shapes import shapes
 from spatialrun.methods.spatialde.spectrum import grouped_spectrum
@@ -37,12 +36,6 @@ def ordered_spots(x: Array, kernels: Sequence[Kernel]) -> NDArray[np.int64]:
     step = max(min(lengths, default=height) / 2.0, height / len(x)) or 1.0
     found: NDArray[np.int64] = np.lexsort((x[:, 0], np.floor((x[:, 1] - x[:, 1].min()) / step)))
     return found
-
-
-def eigenvalues_at_hand(x: Array, kernels: Sequence[Kernel]) -> bool:
-    """Whether those of every kernel can be computed one by one, from the nodes of a grid."""
-    spots = Spots.of(x)
-    return all(precision_of(spots, kernel.lengthscale) for kernel in kernels if kernel.kind == "SE")
 
 
 def gridded_setup(

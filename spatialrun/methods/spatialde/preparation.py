@@ -11,19 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from spatialrun.errors import DataError, UsageError
-from spatialrun.methods.spatialde.gridded import eigenvalues_at_hand, gridded_setup, ordered_spots
+from spatialrun.methods.spatialde.gridded import gridded_setup, ordered_spots
 from spatialrun.methods.spatialde.kernels import Kernel, checked_coordinates
-from spatialrun.methods.spatialde.node_gram import FEW_SPOTS
 from spatialrun.methods.spatialde.whole import whole_setup
 
 Array = NDArray[np.float64]
 ObsDist = Literal["negative_binomial", "normal"]
 Statistic = Literal["default", "reference"]
 
-# Spots up to which kernel matrices may be held whole: two of these, as doubles, are 400 MB.
-LARGEST_WHOLE = FEW_SPOTS
-# Below so many spots that takes no time, and nothing is left to an approximation.
+# Spots below which kernel matrices are held whole: that takes no time, and nothing is left to an approximation.
 SPOTS_FOR_GRIDS = 512
+# The same for the published statistic, which knows nothing else: two of these, as doubles, are 400 MB.
+LARGEST_WHOLE = 5000
 FORMAT = 1
 # The shape of the null distribution changes slowly with t: few nodes are enough.
 SHAPE_NODES = 6
@@ -99,9 +98,7 @@ def setup(
     x, size = x[order], size[order]
     position = np.full(len(keep), -1)
     position[np.flatnonzero(keep)[order]] = np.arange(len(order))
-    whole = len(x) <= LARGEST_WHOLE and (
-        reference or len(x) < SPOTS_FOR_GRIDS or not eigenvalues_at_hand(x, kernels)
-    )
+    whole = len(x) <= LARGEST_WHOLE if reference else len(x) < SPOTS_FOR_GRIDS
     prepare = whole_setup if whole else gridded_setup
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         found = prepare(x, size, kernels, SHAPE_NODES, pool, reference=reference)

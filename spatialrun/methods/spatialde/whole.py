@@ -1,4 +1,4 @@
-"""The set-up of samples whose kernel matrices are held whole: few spots, or spots that no grid suits."""
+"""The set-up of samples whose kernel matrices are held whole: few spots, or the published statistic."""
 
 from __future__ import annotations
 

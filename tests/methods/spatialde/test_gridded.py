@@ -50,8 +50,8 @@ def sample(x: np.ndarray) -> tuple[np.ndarray, csc_matrix]:
 
 def both(monkeypatch: pytest.MonkeyPatch, x, size, counts, kernels, **choices):
     found = []
-    monkeypatch.setattr(preparation, "SPOTS_FOR_GRIDS", 10**6)
     for largest in (10**6, 10):
+        monkeypatch.setattr(preparation, "SPOTS_FOR_GRIDS", largest)
         monkeypatch.setattr(preparation, "LARGEST_WHOLE", largest)
         prepared = setup(x, size, kernels, **choices)
         found.append((prepared, score_block(prepared, counts.indptr, counts.indices, counts.data)))
@@ -113,14 +113,13 @@ def test_a_grid_that_is_too_large_for_the_cache_gives_the_same(monkeypatch, kind
     np.testing.assert_allclose(found[0], found[1], rtol=1e-10)
 
 
-def test_matrices_are_whole_where_no_grid_tells_all_eigenvalues() -> None:
-    x = places("scattered")
-    assert "regime" not in setup(x, sample(x)[0], default_kernels(x))
-
-
-def test_the_published_statistic_is_never_on_grids() -> None:
-    x = places("lattice")
-    assert "regime" not in setup(x, sample(x)[0], default_kernels(x), statistic="reference")
+@pytest.mark.parametrize("kind", ["lattice", "turned", "scattered"])
+def test_matrices_are_whole_for_few_spots_and_for_the_published_statistic(kind) -> None:
+    x = places(kind)
+    size, few = sample(x)[0], slice(0, 500)
+    assert "regime" in setup(x, size, default_kernels(x))
+    assert "regime" not in setup(x[few], size[few], default_kernels(x[few]))
+    assert "regime" not in setup(x, size, default_kernels(x), statistic="reference")
 
 
 @pytest.mark.parametrize(
@@ -143,8 +142,7 @@ def test_other_statistics_too(monkeypatch, choices) -> None:
     np.testing.assert_allclose(found["log10p"][tested], exact["log10p"][tested], rtol=0.02, atol=1e-6)
 
 
-def test_blocks_threads_and_the_order_of_spots_change_nothing(monkeypatch) -> None:
-    monkeypatch.setattr(preparation, "LARGEST_WHOLE", 10)
+def test_blocks_threads_and_the_order_of_spots_change_nothing() -> None:
     x = places("turned")
     size, counts = sample(x)
     kernels = [Kernel("SE", 16.0), Kernel("SE", 40.0), Kernel("SE", 200.0), Kernel("PER", 40.0)]
@@ -168,8 +166,7 @@ def test_blocks_threads_and_the_order_of_spots_change_nothing(monkeypatch) -> No
     np.testing.assert_allclose(again["log10p"], whole["log10p"], rtol=1e-6)
 
 
-def test_the_block_does_not_change_what_it_is_given(monkeypatch) -> None:
-    monkeypatch.setattr(preparation, "LARGEST_WHOLE", 10)
+def test_the_block_does_not_change_what_it_is_given() -> None:
     x = places("turned")
     size, counts = sample(x)
     indices, data = counts.indices.astype(np.int64), counts.data.astype(np.float64)

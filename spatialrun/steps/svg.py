@@ -33,8 +33,8 @@ KERNELS_COMPILED = 180_000_000
 """Memory of the compiler and what it made."""
 TOGETHER = 2_000_000
 """Counts that are added up at once."""
-LARGEST_WHOLE = 512, 5_000
-"""Spots up to which the method holds kernel matrices whole; of the published statistic."""
+LARGEST_WHOLE = {"default": 512, "reference": 5_000}
+"""Spots up to which the method holds kernel matrices whole, for each statistic."""
 BYTES_A_SPOT = 1_400
 """Of the set-up of larger samples."""
 
@@ -106,7 +106,7 @@ class SvgSpatialde(StreamingStep):
 
         A few columns and grids, or two whole kernel matrices at once.
         """
-        if shape.n_obs <= LARGEST_WHOLE[params.statistic == "reference"]:
+        if shape.n_obs <= LARGEST_WHOLE[params.statistic]:
             making = 2 * 3 * 8 * shape.n_obs**2
             features = 8 * shape.n_obs * min(shape.n_obs, 1000)
         else:

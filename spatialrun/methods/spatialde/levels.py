@@ -49,16 +49,27 @@ class Regime:
     powers: tuple[SpotKernel, SpotKernel, SpotKernel]
 
 
+def suited(spots: Spots, lengthscale: float) -> bool:
+    """Whether there is a regime: not for dense spots so far apart that a grid over all would be empty."""
+    if _nodes(spots, lengthscale) <= NODES_A_SPOT * len(spots):
+        return True
+    return mean_neighbours(spots.coordinates, lengthscale) <= MOST_NEIGHBOURS
+
+
+def _nodes(spots: Spots, lengthscale: float) -> float:
+    return float(np.prod([FINE.nodes(extent, lengthscale) for extent in spots.extents]))
+
+
 def regime(spots: Spots, lengthscale: float) -> Regime:
     """Choose by the number of spots, the box around them and the lengthscale."""
     lengths = [lengthscale / np.sqrt(power) for power in (1.0, 2.0, 3.0)]
     products = [AxisProduct.of(spots, length, MOST_FEATURES * (p + 1)) for p, length in enumerate(lengths)]
     if products[0] is not None and products[1] is not None and products[2] is not None:
         return Regime("low rank", lengthscale, (products[0], products[1], products[2]))
-    nodes = float(np.prod([FINE.nodes(extent, lengthscale) for extent in spots.extents]))
+    nodes = _nodes(spots, lengthscale)
     if nodes > NODES_A_SPOT * len(spots):
-        found = mean_neighbours(spots.coordinates, lengthscale)
-        if found > MOST_NEIGHBOURS:
+        if not suited(spots, lengthscale):
+            found = mean_neighbours(spots.coordinates, lengthscale)
             raise DataError(
                 "data.too-large",
                 f"an SE kernel of lengthscale {lengthscale:g} reaches {found:,.0f} spots, and the sample is "

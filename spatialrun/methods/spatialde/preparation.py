@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from spatialrun.errors import DataError, UsageError
+from spatialrun.methods.spatialde.grid import Spots
 from spatialrun.methods.spatialde.gridded import gridded_setup, ordered_spots
 from spatialrun.methods.spatialde.kernels import Kernel, checked_coordinates
+from spatialrun.methods.spatialde.levels import suited
 from spatialrun.methods.spatialde.whole import whole_setup
 
 Array = NDArray[np.float64]
@@ -21,7 +23,7 @@ Statistic = Literal["default", "reference"]
 
 # Spots below which kernel matrices are held whole: that takes no time, and nothing is left to an approximation.
 SPOTS_FOR_GRIDS = 512
-# The same for the published statistic, which knows nothing else: two of these, as doubles, are 400 MB.
+# The same for the published statistic, and where dense spots lie far apart: two of these, as doubles, are 400 MB.
 LARGEST_WHOLE = 5000
 FORMAT = 1
 # The shape of the null distribution changes slowly with t: few nodes are enough.
@@ -98,11 +100,16 @@ def setup(
     x, size = x[order], size[order]
     position = np.full(len(keep), -1)
     position[np.flatnonzero(keep)[order]] = np.arange(len(order))
-    whole = len(x) <= LARGEST_WHOLE if reference else len(x) < SPOTS_FOR_GRIDS
+    whole = len(x) <= LARGEST_WHOLE and (reference or len(x) < SPOTS_FOR_GRIDS or not _suit_grids(x, kernels))
     prepare = whole_setup if whole else gridded_setup
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         found = prepare(x, size, kernels, SHAPE_NODES, pool, reference=reference)
     return common | {"size": size, "position": position} | found
+
+
+def _suit_grids(x: Array, kernels: Sequence[Kernel]) -> bool:
+    spots = Spots.of(x)
+    return all(suited(spots, kernel.lengthscale) for kernel in kernels if kernel.kind == "SE")
 
 
 def _checked_sizes(size_factors: ArrayLike | None, n_spots: int, obs_dist: ObsDist) -> Array:

@@ -1,4 +1,4 @@
-"""The set-up of samples whose kernel matrices are held whole: few spots, or the published statistic."""
+"""The set-up of samples whose kernel matrices are held whole: few spots, or no other way."""
 
 from __future__ import annotations
 

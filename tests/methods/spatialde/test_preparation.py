@@ -66,6 +66,12 @@ def test_a_short_kernel_over_dense_spots_far_apart_is_too_large() -> None:
     assert caught.value.code == "data.too-large"
 
 
+def test_where_spots_are_few_that_kernel_is_held_whole() -> None:
+    x = np.random.default_rng(0).random((1_200, 2))
+    x[::2] += 1e5
+    assert "regime" not in setup(x, np.ones(len(x)), [Kernel("SE", 0.5)])
+
+
 def test_unknown_choices_are_an_error() -> None:
     for choice in ({"obs_dist": "poisson"}, {"statistic": "best"}):
         with pytest.raises(UsageError):

@@ -76,7 +76,6 @@ def _write_hdf5(simulated: SimulatedVisiumHd, path: Path, progress: Callable[[in
 
     n_bins, n_genes = len(simulated.array_row), len(simulated.gene_names)
     packed: dict[str, Any] = PACKED | {"shuffle": True}
-    growing = packed | {"rdcc_nbytes": None}
     with h5py.File(path, "w") as file:
         file.attrs["filetype"] = "matrix"
         file.attrs["version"] = 2
@@ -99,7 +98,7 @@ def _write_hdf5(simulated: SimulatedVisiumHd, path: Path, progress: Callable[[in
             group.create_dataset(f"features/{name}", data=np.array([value.encode() for value in values]))
         kinds = {"data": np.int32, "indices": np.int64}
         arrays = {
-            name: group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(CHUNK,), **growing)
+            name: group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(CHUNK,), **packed)
             for name, kind in kinds.items()
         }
         indptr, done = [np.zeros(1, dtype=np.int64)], 0

@@ -31,7 +31,10 @@ def test_it_is_a_folder_of_space_ranger(section, tmp_path):
     assert told[-1] == (300, 300, "bins")
 
 
-def test_a_profiler_that_looks_on_changes_no_byte(section, tmp_path):
+def test_a_profiler_that_looks_on_changes_no_byte(monkeypatch, tmp_path):
+    monkeypatch.setattr(visium_hd, "EVENTS_PER_BLOCK", 100_000)
+    section = simulate_visium_hd(n_bins=2000, n_genes=1200, n_svg=4, mean_counts=200, image_size=64, seed=2)
+
     def written(name):
         outs = visium_hd_writer.write(section, tmp_path / name)
         return (outs / "binned_outputs/square_008um/filtered_feature_bc_matrix.h5").read_bytes()

@@ -107,6 +107,7 @@ def undisturbed(tmp_path_factory, sections):
     return digests(outcome.run)
 
 
+# In both parts: before 220 no training has settled, on whatever machine.
 @pytest.mark.parametrize("epoch", [151, 210])
 def test_a_killed_training_goes_on_to_the_same_labels(
     undisturbed, tmp_path, sections, monkeypatch, epoch

@@ -66,16 +66,16 @@ def regime(spots: Spots, lengthscale: float) -> Regime:
     products = [AxisProduct.of(spots, length, MOST_FEATURES * (p + 1)) for p, length in enumerate(lengths)]
     if products[0] is not None and products[1] is not None and products[2] is not None:
         return Regime("low rank", lengthscale, (products[0], products[1], products[2]))
+    if not suited(spots, lengthscale):
+        found = mean_neighbours(spots.coordinates, lengthscale)
+        raise DataError(
+            "data.too-large",
+            f"an SE kernel of lengthscale {lengthscale:g} reaches {found:,.0f} spots, and the sample is "
+            f"{max(spots.extents) / lengthscale:,.0f} lengthscales wide",
+            hint="Ask for longer kernels (kernel_space), or crop the sample to where its spots are.",
+        )
     nodes = _nodes(spots, lengthscale)
     if nodes > NODES_A_SPOT * len(spots):
-        if not suited(spots, lengthscale):
-            found = mean_neighbours(spots.coordinates, lengthscale)
-            raise DataError(
-                "data.too-large",
-                f"an SE kernel of lengthscale {lengthscale:g} reaches {found:,.0f} spots, and the sample is "
-                f"{max(spots.extents) / lengthscale:,.0f} lengthscales wide",
-                hint="Ask for longer kernels (kernel_space), or crop the sample to where its spots are.",
-            )
         near = NeighbourKernel.of(spots.coordinates, lengthscale)
         return Regime("neighbours", lengthscale, (near, near.power(2), near.power(3)))
     name = "grid" if nodes > COARSE_NODES_A_SPOT * len(spots) else "coarse grid"

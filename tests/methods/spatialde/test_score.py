@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from formulas import dense, written_out
 from scipy.sparse import csc_matrix
-from scipy.spatial.distance import cdist
 
 from spatialrun.errors import DataError, UsageError
 from spatialrun.methods.spatialde import Kernel, combine, default_kernels, score_block, setup
@@ -17,23 +17,6 @@ KERNELS = [
     Kernel("PER", 300.0),
     Kernel("linear"),
 ]
-
-
-def dense(kernel: Kernel, x: np.ndarray) -> np.ndarray:
-    if kernel.kind == "SE":
-        return np.exp(-cdist(x, x, "sqeuclidean") / (2 * kernel.lengthscale**2))
-    if kernel.kind == "PER":
-        u = x.sum(axis=1)
-        return np.cos(2 * np.pi * (u[:, None] - u) / kernel.lengthscale)
-    return x @ x.T
-
-
-def written_out(K: np.ndarray, W: np.ndarray, v: np.ndarray) -> tuple[float, float, float, float]:
-    """Q, e, I and I in its Frobenius form, from N x N matrices."""
-    P = np.diag(W) - np.outer(W, W) / W.sum()
-    I_tt, I_th, I_hh = np.trace(P @ K @ P @ K) / 2, np.trace(P @ K @ P) / 2, np.trace(P @ P) / 2
-    frobenius = ((P @ K) ** 2).sum() / 2
-    return v @ K @ v / 2, np.trace(P @ K) / 2, I_tt - I_th**2 / I_hh, frobenius - I_th**2 / I_hh
 
 
 @pytest.mark.parametrize("statistic", ["default", "reference"])

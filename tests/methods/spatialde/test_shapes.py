@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from formulas import dense, null_eigenvalues
 
-from spatialrun.methods.spatialde import levels, shapes
+from spatialrun.methods.spatialde import Kernel, levels, shapes
 from spatialrun.methods.spatialde.family import chebyshev, interpolation
 from spatialrun.methods.spatialde.grid import Spots
 from spatialrun.methods.spatialde.sums import SizeClasses, kernel_sums
@@ -17,7 +18,7 @@ LATTICE = np.stack(np.meshgrid(np.arange(float(SIDE)), np.arange(float(SIDE))), 
 
 
 def cumulants(x: np.ndarray, lengthscale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Third and fourth cumulants (N_SHAPES, 2) of the groups, and of P^½ (K - cI) P^½ of variance 1."""
+    """Third and fourth cumulants (2, N_SHAPES) of the groups, and of all eigenvalues."""
     size = np.random.default_rng(5).lognormal(0.0, 0.4, len(x))
     spots, classes = Spots.of(x), SizeClasses.of(size / size.mean())
     regime = levels.regime(spots, lengthscale)
@@ -27,17 +28,12 @@ def cumulants(x: np.ndarray, lengthscale: float) -> tuple[np.ndarray, np.ndarray
     assert counts.sum() == len(x) - 1
     W = classes.shape(N_SHAPES)[0][classes.index]
     c = interpolation(chebyshev(N_SHAPES), classes.table.h.shape[1]) @ sums.moments.c
-    K = np.exp(-np.square(x[:, None] - x).sum(axis=2) / (2.0 * lengthscale**2))
-    exact = []
-    for w, share in zip(W.T, c, strict=True):
-        root = np.sqrt(w)
-        M = root[:, None] * (K - share * np.eye(len(x))) * root
-        P = np.eye(len(x)) - np.outer(root, root) / w.sum()
-        known = np.linalg.eigvalsh(P @ M @ P)
-        known /= np.sqrt((known**2).sum() / 2.0)
-        exact.append([(known**power).sum() for power in (3, 4)])
-    found = [(counts * values**power).sum(axis=1) for power in (3, 4)]
-    return np.array(found).T, np.array(exact)
+    K = dense(Kernel("SE", lengthscale), x)
+    exact = [null_eigenvalues(K, w, share) for w, share in zip(W.T, c, strict=True)]
+    return tuple(
+        np.array([(n * each**power).sum(axis=1) for power in (3, 4)])
+        for n, each in ((counts, values), (1.0, np.array(exact)))
+    )
 
 
 @pytest.mark.parametrize("lengthscale", [2.0, 6.0, 25.0])
@@ -52,8 +48,7 @@ def test_of_a_density_where_there_are_too_many(monkeypatch) -> None:
     np.testing.assert_allclose(found, exact, rtol=0.05)
 
 
-def test_of_spots_with_many_neighbours_each(monkeypatch) -> None:
-    """Clusters far apart, so that a grid over all would be empty."""
+def test_of_clusters_of_spots_far_apart() -> None:
     rng = np.random.default_rng(2)
     centres = rng.uniform(0.0, 3000.0, (30, 2))
     x = np.concatenate([centre + rng.normal(0.0, 2.0, (30, 2)) for centre in centres])

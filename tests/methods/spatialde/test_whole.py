@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from formulas import dense, null_eigenvalues, written_out
 
 from spatialrun.methods.spatialde import Kernel
 from spatialrun.methods.spatialde.family import Axis, chebyshev, interpolation, weights_shape
 from spatialrun.methods.spatialde.whole import whole_setup
 
 N_SHAPES = 4
+KERNELS = [Kernel("SE", 6.0), Kernel("SE", 40.0), Kernel("PER", 30.0), Kernel("linear")]
 
 
 @pytest.fixture
@@ -25,16 +27,6 @@ def size() -> np.ndarray:
     return found / found.mean()
 
 
-def dense(kernel: Kernel, x: np.ndarray) -> np.ndarray:
-    difference = x[:, None] - x
-    if kernel.kind == "SE":
-        return np.exp(-np.square(difference).sum(axis=2) / (2.0 * kernel.lengthscale**2))
-    return np.cos(2.0 * np.pi * difference.sum(axis=2) / kernel.lengthscale)
-
-
-KERNELS = [Kernel("SE", 6.0), Kernel("SE", 40.0), Kernel("PER", 30.0)]
-
-
 @pytest.mark.parametrize("reference", [False, True])
 def test_means_and_informations(x, size, reference) -> None:
     with ThreadPoolExecutor(2) as pool:
@@ -43,13 +35,9 @@ def test_means_and_informations(x, size, reference) -> None:
     for k, kernel in enumerate(KERNELS):
         K = dense(kernel, x)
         for t, w in enumerate(W.T):
-            P = np.diag(w) - np.outer(w, w) / w.sum()
-            tt, th, hh = (0.5 * np.trace(A @ B) for A, B in ((P @ K, P @ K), (P @ K, P), (P, P)))
-            if reference:
-                tt = 0.5 * np.square(P @ K).sum()
-            assert found["mean"][k, t] == pytest.approx(0.5 * np.trace(P @ K), rel=1e-9)
-            assert found["diagonal_share"][k, t] == pytest.approx(th / hh, rel=1e-9)
-            assert found["information"][k, t] == pytest.approx(tt - th**2 / hh, rel=1e-9)
+            _, e, I, frobenius = written_out(K, w, np.zeros(len(x)))
+            assert found["mean"][k, t] == pytest.approx(e, rel=1e-9)
+            assert found["information"][k, t] == pytest.approx(frobenius if reference else I, rel=1e-9)
     assert found["usable"].all()
 
 
@@ -60,9 +48,7 @@ def test_spectra_have_the_third_cumulant_of_all_eigenvalues(x, size) -> None:
     share = found["diagonal_share"] @ interpolation(chebyshev(N_SHAPES), found["diagonal_share"].shape[1]).T
     for k, kernel in enumerate(KERNELS):
         for node, w in enumerate(W.T):
-            P = np.diag(w) - np.outer(w, w) / w.sum()
-            exact = np.linalg.eigvals(P @ (dense(kernel, x) - share[k, node] * np.eye(len(x)))).real
-            exact /= np.sqrt((exact**2).sum() / 2.0)
+            exact = null_eigenvalues(dense(kernel, x), w, share[k, node])
             values, counts = found["spectrum"][k, node], found["multiplicity"][k]
             assert counts.sum() == len(x) - 1
             assert (counts * values**3).sum() == pytest.approx((exact**3).sum(), rel=0.03)

@@ -26,7 +26,7 @@ def written_out(K: np.ndarray, W: np.ndarray, v: np.ndarray) -> tuple[float, flo
 
 
 def null_eigenvalues(K: np.ndarray, W: np.ndarray, c: float) -> np.ndarray:
-    """Those of P^½ (K - cI) P^½, scaled to variance 1: of half of them Q - e is a sum of chi-squares."""
+    """Those of P^½ (K - cI) P^½, scaled to variance 1: Q - e is half their sum times centred chi-squares."""
     root = np.sqrt(W)
     P = np.eye(len(W)) - np.outer(root, root) / W.sum()
     found = np.linalg.eigvalsh(P @ (root[:, None] * (K - c * np.eye(len(W))) * root) @ P)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from spatialrun.steps.contract import Parameters, parameter
+from spatialrun.steps.parameters import Parameters, fill, parameter, parameter_names
 
 
 class Params(Parameters):
     depth: float = parameter(2.0, "How deep.")
     shape: str = parameter("square", "What shape.")
-    seed: int = parameter(0, "Seed.")
+    seed: int = parameter(0, "Seed.", late=True)
 
 
 @dataclass(frozen=True)
@@ -37,3 +37,12 @@ def test_others_are_given() -> None:
 def test_a_default_of_the_method_never_stands_in_for_a_parameter() -> None:
     with pytest.raises(AttributeError, match="sand"):
         Params().into(Filled)
+
+
+def test_names_of_a_mark() -> None:
+    assert parameter_names(Params, "late") == {"seed"}
+    assert parameter_names(Params, "path") == frozenset()
+
+
+def test_slot_templates_are_filled() -> None:
+    assert fill("obs/{shape}.{seed}", Params(shape="oval")) == "obs/oval.0"

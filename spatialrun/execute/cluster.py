@@ -14,7 +14,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -39,6 +39,8 @@ LEAST_WIDTH = 8
 """Tasks that are given to however small a cluster: one that adapts to its work grows only when work waits."""
 MOST_WIDTH = 1000
 CONNECT_TIMEOUT = 30
+ANSWER = 10
+"""Seconds that the kilobyte which a part answers may take from its worker."""
 GPU = "GPU"
 """The resource of workers that have one: ``dask worker --resources GPU=1``."""
 
@@ -203,17 +205,33 @@ class ClusterExecutor:
         """
         from distributed import as_completed
 
-        jobs = [self._client.submit(part, thing, *same, pure=False, resources=resources) for thing in things]
+        def submit(thing: Any) -> Job:
+            return self._client.submit(part, thing, *same, pure=False, resources=resources)
+
+        jobs = {submit(thing): thing for thing in things}
+        done = as_completed(list(jobs), loop=self._client.loop, timeout=seconds)
         with self._held(jobs):
-            for job in _in_time(as_completed(jobs, loop=self._client.loop, timeout=seconds), seconds):
-                answer = job.result()
+            for job in _in_time(done, seconds):
+                try:
+                    answer = job.result(timeout=ANSWER)
+                except TimeoutError:
+                    if job.status == "error":
+                        raise
+                    # Its worker died before it could be asked, which dask may wait for without end.
+                    again = submit(jobs[job])
+                    jobs[again] = jobs[job]
+                    with self._turn:
+                        self._jobs.add(again)
+                    done.add(again)
+                    job.release()
+                    continue
                 job.release()  # what is no longer held is not computed again when its worker is lost
                 for event in answer["events"]:
                     self._listener(Event(**event))
                 yield TaskResult(**answer["result"])
 
     @contextmanager
-    def _held(self, jobs: Sequence[Job]) -> Iterator[None]:
+    def _held(self, jobs: Collection[Job]) -> Iterator[None]:
         """Know of jobs while they are waited for; take back those that are left then."""
         with self._turn:
             self._jobs.update(jobs)

@@ -6,6 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 from dask_cluster import Cluster
+from distributed import Future
 from lab import MEMORY, Lab, codes, digests, entry, statuses
 from steps_of_tests import GENES_PER_BLOCK, forget
 
@@ -96,6 +97,25 @@ def test_a_worker_that_is_killed_costs_the_block_that_it_was_computing(streaming
     assert len(noted) == len(set(noted)), "something was computed twice"
     other = Lab(tmp_path / "other", dict(lab.samples), lab.steps)
     assert digests(other.apply().run) == digests(outcome.run)
+
+
+@pytest.mark.slow
+def test_an_answer_that_was_lost_with_its_worker_is_asked_for_again(streaming, cluster, monkeypatch):
+    """Dask may wait without end for an answer whose worker died when it had just been told of."""
+    lab, lost, result = streaming(), [], Future.result
+
+    def once(job: Future, timeout: float | None = None) -> object:
+        if timeout is not None and not lost:
+            lost.append(job.key)
+            raise TimeoutError
+        return result(job, timeout)
+
+    monkeypatch.setattr(Future, "result", once)
+    outcome = apply(lab, cluster)
+    assert outcome.run.status == "done", outcome.errors
+    assert len(lost) == 1
+    noted = forget(lab.root / "flag")
+    assert len(noted) == len(set(noted)), "something was computed twice"
 
 
 @pytest.mark.slow

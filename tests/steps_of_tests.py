@@ -245,11 +245,15 @@ class Blocks(StreamingStep):
         return setup["one"].read()
 
     def block(self, shared: Any, inputs: Any, params: Any, block: Block) -> dict[str, np.ndarray]:
-        if Path(params.flag).exists() and len(notes(params.flag)) == len(["setup"]) + 3:
-            os.kill(os.getpid(), signal.SIGKILL)
+        self.strike(params, block)
         note(params.flag, block.start)
         counts = inputs["counts"].columns(block.start, block.stop)
         return {"sums": np.asarray(counts.sum(axis=0)).ravel() * shared[0]}
+
+    def strike(self, params: Any, block: Block) -> None:
+        """Do what happens to the process before a block; steps below have each their own way."""
+        if Path(params.flag).exists() and len(notes(params.flag)) == len(["setup"]) + 3:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def combine(self, setup: Any, inputs: Any, params: Any, context: Any) -> dict[str, Any]:
         note(params.flag, "combine")
@@ -261,11 +265,10 @@ class Mortal(Blocks):
 
     name = "test.mortal"
 
-    def block(self, shared: Any, inputs: Any, params: Any, block: Block) -> dict[str, np.ndarray]:
+    def strike(self, params: Any, block: Block) -> None:
         if block.start == 3 * GENES_PER_BLOCK and Path(params.flag).exists():
             Path(params.flag).unlink()
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().block(shared, inputs, params, block)
 
 
 class Halting(Blocks):
@@ -273,13 +276,12 @@ class Halting(Blocks):
 
     name = "test.halting"
 
-    def block(self, shared: Any, inputs: Any, params: Any, block: Block) -> dict[str, np.ndarray]:
+    def strike(self, params: Any, block: Block) -> None:
         if len(notes(params.flag)) == len(["setup"]) + 3 and Path(params.flag).exists():
             run = int(Path(params.flag).read_text())
             Path(params.flag).unlink()
             os.kill(run, signal.SIGINT)
             time.sleep(1)  # until the run has said it to its worker
-        return super().block(shared, inputs, params, block)
 
 
 class Slow(Blocks):

@@ -41,6 +41,8 @@ MOST_WIDTH = 1000
 CONNECT_TIMEOUT = 30
 ANSWER = 10
 """Seconds that the kilobyte which a part answers may take from its worker."""
+LOOK_EVERY = 10
+"""Seconds between two looks at whether the cluster, which may shrink and grow, has workers at all."""
 GPU = "GPU"
 """The resource of workers that have one: ``dask worker --resources GPU=1``."""
 
@@ -80,6 +82,8 @@ class ClusterExecutor:
             self._client.close()
             raise
         self._threads = ThreadPoolExecutor(MOST_WIDTH, thread_name_prefix="spatialrun-cluster")
+        self._closed = threading.Event()
+        threading.Thread(target=self._tell_of_waiting, name="spatialrun-lookout", daemon=True).start()
 
     @property
     def width(self) -> int:
@@ -106,6 +110,7 @@ class ClusterExecutor:
 
     def close(self, *, now: bool) -> None:
         """Let go of the cluster; with ``now``, parts that have begun end by themselves and are kept."""
+        self._closed.set()
         if now:
             with self._turn, suppress(Exception):  # the cluster may be what went away
                 self._client.cancel(list(self._jobs), force=True)
@@ -133,6 +138,19 @@ class ClusterExecutor:
         for answer in answers.values():
             if answer is not None:
                 raise error_from_json(answer)
+
+    def _tell_of_waiting(self) -> None:
+        """Warn, once each time, where parts wait and there is no worker: one may come, or never."""
+        told = False
+        while not self._closed.wait(LOOK_EVERY):
+            try:
+                waiting = bool(self._jobs) and not self._client.nthreads()
+            except Exception:  # a cluster that is gone is said by the tasks that it had
+                continue
+            if waiting and not told:
+                line = f"the cluster at {self._address} has no worker: the run waits until one comes"
+                self._listener(Event("task-warning", data={"line": line}))
+            told = waiting
 
     def _run(self, spec: TaskSpec) -> TaskResult:
         """Run a task part by part; the first that fails ends it."""

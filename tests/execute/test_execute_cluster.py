@@ -99,6 +99,22 @@ def test_a_worker_that_is_killed_costs_the_block_that_it_was_computing(streaming
     assert digests(other.apply().run) == digests(outcome.run)
 
 
+def test_a_run_says_that_it_waits_for_workers_and_goes_on_when_one_comes(lab, tmp_path, monkeypatch):
+    monkeypatch.setattr("spatialrun.execute.cluster.LOOK_EVERY", 0.1)
+    events = []
+    with Cluster(tmp_path / "cluster", workers=0) as cluster:
+
+        def listener(event: Event) -> None:
+            events.append(event)
+            if event.kind == "task-warning":
+                cluster.add_worker()
+
+        outcome = apply(lab, cluster, listener)
+    assert outcome.run.status == "done", outcome.errors
+    (warning,) = [event.data["line"] for event in events if event.kind == "task-warning"]
+    assert "no worker: the run waits until one comes" in warning
+
+
 @pytest.mark.slow
 def test_an_answer_that_was_lost_with_its_worker_is_asked_for_again(streaming, cluster, monkeypatch):
     """Dask may wait without end for an answer whose worker died when it had just been told of."""

@@ -119,7 +119,7 @@ class LoadedRecipe:
         if outcome.changed:
             try:
                 write_report(store, outcome.run)
-            except (StoreError, OSError) as error:  # the results are what matters, and they are kept
+            except Exception as error:  # the results are what matters, and they are kept
                 listener(Event("task-warning", data={"line": f"no report could be written: {error}"}))
         return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,6 +129,10 @@ class Leiden:
         return min(tried, key=lambda found: abs(found.n_clusters - n_clusters))
 
 
+# igraph has one generator for the whole process, in which other partitions may be going on.
+_one_at_a_time = threading.Lock()
+
+
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Have igraph draw from a generator of our own."""
@@ -135,11 +140,12 @@ def _seeded(seed: int) -> Iterator[None]:
 
     import igraph
 
-    igraph.set_random_number_generator(_Generator(seed))
-    try:
-        yield
-    finally:
-        igraph.set_random_number_generator(random)
+    with _one_at_a_time:
+        igraph.set_random_number_generator(_Generator(seed))
+        try:
+            yield
+        finally:
+            igraph.set_random_number_generator(random)
 
 
 class _Generator:

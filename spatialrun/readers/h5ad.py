@@ -167,7 +167,7 @@ def sample_of(group: Any, path: Path, counts_of: CountsOf, warn: Warn) -> Sample
     spatial = _coordinates(obsm.pop("spatial", None), obs, where=where, warn=warn)
     check_coordinates(spatial, list(obs.index), where=where)
     if "in_tissue" in obs:
-        obs["in_tissue"] = obs["in_tissue"].astype(int).astype(bool)
+        obs["in_tissue"] = _in_tissue(obs["in_tissue"], Where(file=str(path), slot="obs/in_tissue"))
     return Sample(
         counts=counts,
         obs=with_totals(obs.drop(columns=[name for name in TOTALS if name in obs]), counts),
@@ -178,6 +178,22 @@ def sample_of(group: Any, path: Path, counts_of: CountsOf, warn: Warn) -> Sample
         obsm=obsm,
         metadata={name: str(value) for name, value in library.get("metadata", {}).items()},
     )
+
+
+def _in_tissue(column: pd.Series, where: Where) -> pd.Series:
+    """Whether spots are in the tissue: 1 or 0, true or false, as numbers or text."""
+    import pandas as pd
+
+    words = {"True": 1, "False": 0}
+    known = pd.to_numeric(column.astype(object).map(lambda value: words.get(value, value)), errors="coerce")
+    if known.isna().any():
+        raise DataError(
+            "data.values",
+            f"of {int(known.isna().sum())} of {len(column)} spots it is not said whether they are in the tissue",
+            where=where,
+            hint="fill in_tissue with 1 or 0, or drop the column: all spots are kept then",
+        )
+    return known.astype(bool)
 
 
 def _counts_source(file: Any, path: Path) -> str:

@@ -179,15 +179,15 @@ def read_annotation(path: str | Path, *, barcode: str | None = None) -> pd.DataF
 
     path = Path(path)
     where = Where(file=str(path))
-    table = _table(path, index=False)
-    key = barcode if barcode is not None else "barcode" if "barcode" in table else str(table.columns[0])
-    if key not in table:
+    columns = _table(path, rows=0, index=False).columns
+    key = barcode if barcode is not None else "barcode" if "barcode" in columns else str(columns[0])
+    if key not in columns:
         raise DataError(
             "data.table",
-            f"{path.name} lacks the column {key!r} (found: {some(table.columns, 8)})",
+            f"{path.name} lacks the column {key!r} (found: {some(columns, 8)})",
             where=where,
         )
-    table = table.set_index(key)
+    table = _table(path, names=key, index=False).set_index(key)
     table.index = table.index.astype(str)
     if table.index.has_duplicates:
         again = some(table.index[table.index.duplicated()])
@@ -211,8 +211,11 @@ def _kind(path: Path) -> str:
     return suffix
 
 
-def _table(path: Path, *, rows: int | None = None, index: bool = True) -> pd.DataFrame:
-    """The table, with its first column (in parquet: its index, where it has one) as index."""
+def _table(path: Path, *, rows: int | None = None, names: str | int = 0, index: bool = True) -> pd.DataFrame:
+    """The table, with its first column (in parquet: its index, where it has one) as index.
+
+    ``names`` is the column that holds names: such as 1.10 or 007 stay what they are.
+    """
     import pandas as pd
 
     where = Where(file=str(path))
@@ -223,12 +226,11 @@ def _table(path: Path, *, rows: int | None = None, index: bool = True) -> pd.Dat
             if isinstance(table.index, pd.RangeIndex):
                 return table.set_index(table.columns[0]) if index else table
             return table if index else table.reset_index()
-        first = {0: str} if index else None
         table = pd.read_csv(
             path,
             sep=SEPARATORS[kind],
             nrows=rows,
-            dtype=first,  # names such as 1.10 stay what they are
+            dtype={names: str},
             float_precision="round_trip",
         )
         return table.set_index(table.columns[0]) if index else table

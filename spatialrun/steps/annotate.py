@@ -93,6 +93,7 @@ class AnnotateObs(Annotate):
     """
 
     name = "annotate.obs"
+    version = 2
     axis = "obs"
     noun = "spots"
 
@@ -104,6 +105,7 @@ class AnnotateVar(Annotate):
     """
 
     name = "annotate.var"
+    version = 2
     axis = "var"
     noun = "genes"
 

@@ -94,6 +94,7 @@ class ExportSpatialdata(CohortExport):
     """
 
     name = "export.spatialdata"
+    version = 2
     Params = ExportSpatialdataParams
     distributions = ("anndata", "zarr")
 

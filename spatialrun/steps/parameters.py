@@ -16,9 +16,11 @@ Options = TypeVar("Options", bound="DataclassInstance")
 
 
 class Parameters(BaseModel):
-    """Base of every step type's parameters: unknown names are refused, values are immutable."""
+    """Base of every step type's parameters: unknown names are refused, numbers finite, values immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, arbitrary_types_allowed=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=False, arbitrary_types_allowed=False, allow_inf_nan=False
+    )
 
     def into(self, kind: type[Options], **others: Any) -> Options:
         """Build the dataclass that a method takes: each field from the parameter of its name, or from ``others``.

@@ -17,7 +17,7 @@ from spatialrun.errors import StoreError, Where
 from spatialrun.store import pyramid
 from spatialrun.store.backend import Backend
 from spatialrun.store.digests import StreamDigest, value_digest
-from spatialrun.store.layout import create_array, empty_array, every_chunk, plain_codecs
+from spatialrun.store.layout import create_array, empty_array, plain_codecs, settings
 from spatialrun.values import ColumnStream, FileBytes, Value, is_small
 
 if TYPE_CHECKING:
@@ -108,15 +108,14 @@ def write(store: ZarrStore, name: str, value: Value, kind: str) -> None:
     import zarr
 
     group = zarr.open_group(store, mode="a", zarr_format=3)
-    with every_chunk():
-        if kind == "sparse":
-            _write_sparse(group, name, value)
-        elif kind == "image":
-            _write_image(group, name, value)
-        elif kind == "array" and value.dtype.kind in "biufc":
-            create_array(group, name, value, attributes=_ARRAY)
-        else:
-            write_plain(group, name, value)
+    if kind == "sparse":
+        _write_sparse(group, name, value)
+    elif kind == "image":
+        _write_image(group, name, value)
+    elif kind == "array" and value.dtype.kind in "biufc":
+        create_array(group, name, value, attributes=_ARRAY)
+    else:
+        write_plain(group, name, value)
 
 
 def write_stream(store: ZarrStore, name: str, matrix: ColumnStream) -> str:
@@ -126,27 +125,26 @@ def write_stream(store: ZarrStore, name: str, matrix: ColumnStream) -> str:
 
     group = zarr.open_group(store, mode="a", zarr_format=3)
     digest = StreamDigest(matrix)
-    with every_chunk():
-        node = group.create_group(name, attributes=_sparse_attributes(matrix))
-        create_array(node, "indptr", matrix.indptr.astype(matrix.index_dtype), attributes=_ARRAY)
-        kinds = (("data", matrix.dtype), ("indices", np.dtype(matrix.index_dtype)))
-        arrays = [empty_array(node, part, (matrix.nnz,), kind, attributes=_ARRAY) for part, kind in kinds]
-        size = (arrays[0].shards or arrays[0].chunks)[0]
-        held: list[tuple[np.ndarray, np.ndarray]] = []
-        written = 0
-        for start, stop in matrix.stretches(size):
-            held.append(matrix.entries(start, stop))
-            digest.update(*held[-1])
-            # Whole shards only: a shard that is written in parts is written as often.
-            waiting = sum(len(data) for data, _ in held)
-            ready = waiting if stop == matrix.shape[1] else waiting // size * size
-            if ready:
-                rest = []
-                for array, parts in zip(arrays, zip(*held, strict=True), strict=True):
-                    joined = np.concatenate(parts)
-                    array[written : written + ready] = joined[:ready]
-                    rest.append(joined[ready:].copy())
-                held, written = [(rest[0], rest[1])], written + ready
+    node = group.create_group(name, attributes=_sparse_attributes(matrix))
+    create_array(node, "indptr", matrix.indptr.astype(matrix.index_dtype), attributes=_ARRAY)
+    kinds = (("data", matrix.dtype), ("indices", np.dtype(matrix.index_dtype)))
+    arrays = [empty_array(node, part, (matrix.nnz,), kind, attributes=_ARRAY) for part, kind in kinds]
+    size = (arrays[0].shards or arrays[0].chunks)[0]
+    held: list[tuple[np.ndarray, np.ndarray]] = []
+    written = 0
+    for start, stop in matrix.stretches(size):
+        held.append(matrix.entries(start, stop))
+        digest.update(*held[-1])
+        # Whole shards only: a shard that is written in parts is written as often.
+        waiting = sum(len(data) for data, _ in held)
+        ready = waiting if stop == matrix.shape[1] else waiting // size * size
+        if ready:
+            rest = []
+            for array, parts in zip(arrays, zip(*held, strict=True), strict=True):
+                joined = np.concatenate(parts)
+                array[written : written + ready] = joined[:ready]
+                rest.append(joined[ready:].copy())
+            held, written = [(rest[0], rest[1])], written + ready
     return digest.hex()
 
 
@@ -154,7 +152,7 @@ def write_plain(group: zarr.Group, name: str, value: Value) -> None:
     """Write a small value (strings, categoricals, tables, mappings, scalars) through AnnData's own writer."""
     import anndata
 
-    with anndata.settings.override(allow_write_nullable_strings=True, auto_shard_zarr_v3=False):
+    with settings():
         anndata.io.write_elem(group, name, _writable(value), dataset_kwargs=plain_codecs())
 
 

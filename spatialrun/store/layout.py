@@ -8,6 +8,7 @@ is written, also one of zeros, so that a missing file is never taken for zeros.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,22 @@ CHUNK_ELEMENTS = 1 << 17
 SHARD_CHUNKS = 64
 
 
+EVERY_CHUNK = {"write_empty_chunks": True}
+"""Chunks that hold nothing but zeros are written, too, which zarr otherwise leaves out."""
+
+# Settings of zarr and AnnData are one for the whole process, whose threads may all be writing.
+_one_at_a_time = threading.Lock()
+
+
 @contextmanager
-def every_chunk() -> Iterator[None]:
-    """Write chunks that hold nothing but zeros, too, which zarr otherwise leaves out."""
+def settings() -> Iterator[None]:
+    """Have AnnData write as we do; one value at a time."""
+    import anndata
     import zarr
 
-    with zarr.config.set({"array.write_empty_chunks": True}):
+    every = {f"array.{name}": value for name, value in EVERY_CHUNK.items()}
+    own = anndata.settings.override(allow_write_nullable_strings=True, auto_shard_zarr_v3=False)
+    with _one_at_a_time, zarr.config.set(every), own:
         yield
 
 
@@ -84,6 +95,7 @@ def empty_array(
         ],
         attributes=attributes,
         dimension_names=dimension_names,
+        config=EVERY_CHUNK,
         **kwargs,
     )
 

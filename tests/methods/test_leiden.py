@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, kron
@@ -67,3 +69,12 @@ def test_generators_of_others_are_left_alone(graph):
 def test_impossible_numbers(graph, n):
     with pytest.raises(DataError):
         Leiden(graph).into(n)
+
+
+def test_partitions_that_are_made_at_once_know_nothing_of_each_other(graph):
+    """igraph has one generator for the whole process."""
+    seeds = range(16)
+    alone = [Leiden(graph, seed=seed).at(2.0).labels for seed in seeds]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda seed: Leiden(graph, seed=seed).at(2.0).labels, seeds))
+    np.testing.assert_array_equal(together, alone)

@@ -55,6 +55,20 @@ def test_everything_comes_along(adata, sample, tmp_path):
     assert set(told.images) == {"hires", "lowres"}
 
 
+@pytest.mark.parametrize("kind", [float, int, str, bool, "category"])
+def test_whether_spots_are_in_the_tissue(adata, tmp_path, kind):
+    adata.obs["in_tissue"] = [True, False] * 30
+    adata.obs["in_tissue"] = adata.obs["in_tissue"].astype(kind)
+    assert list(h5ad.read(save(adata, tmp_path)).obs["in_tissue"]) == [True, False] * 30
+
+
+def test_spots_of_which_it_is_not_said_are_refused(adata, tmp_path):
+    """As anndata.concat leaves them where one of the samples had no such column."""
+    adata.obs["in_tissue"] = [1.0, np.nan] * 30
+    with pytest.raises(DataError, match="of 30 of 60 spots"):
+        h5ad.read(save(adata, tmp_path))
+
+
 def test_order_in_which_counts_are_looked_for(adata, sample, tmp_path):
     logged = adata.X.log1p()
     adata.layers["counts"] = sample.counts.tocsr() * 2

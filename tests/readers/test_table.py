@@ -127,6 +127,14 @@ def test_annotation_by_a_named_column(tmp_path):
         table.read_annotation(path)
 
 
+@pytest.mark.parametrize("header", ["barcode,layer", "layer,spot"])
+def test_annotated_names_that_look_like_numbers_stay_what_they_are(tmp_path, header):
+    names, barcode = ["1.1", "1.10", "007"], None if header.startswith("barcode") else "spot"
+    rows = [f"{name},L" if barcode is None else f"L,{name}" for name in names]
+    (path := tmp_path / "labels.csv").write_text("\n".join([header, *rows]))
+    assert list(table.read_annotation(path, barcode=barcode).index) == names
+
+
 def test_real_annotation(data):
     found = table.read_annotation(data / "dlpfc_151673/labels.csv")
     assert set(found["layer"].cat.categories) == {*(f"Layer{i}" for i in range(1, 7)), "WM"}

@@ -191,6 +191,10 @@ class TestGallery:
         monkeypatch.setattr(gallery, "SMALLEST_EDGE", 30)
         assert sum(len(figure.data) for figure in gallery.figures_of(store, run)) < 4000
 
+    def test_a_figure_of_a_poster_s_size_is_shown(self, store, run, monkeypatch):
+        monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
+        assert all(figure.data for figure in gallery.figures_of(store, run))
+
 
 class TestTables:
     def test_genes_that_were_tested_come_best_first(self, store, run):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from pydantic import ValidationError
 
+from spatialrun.steps import catalogue
 from spatialrun.steps.parameters import Parameters, fill, parameter, parameter_names
 
 
@@ -46,3 +48,14 @@ def test_names_of_a_mark() -> None:
 
 def test_slot_templates_are_filled() -> None:
     assert fill("obs/{shape}.{seed}", Params(shape="oval")) == "obs/oval.0"
+
+
+@pytest.mark.parametrize("step", catalogue.names())
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_numbers_are_finite(step: str, value: float) -> None:
+    """A key is made of JSON, which has no others: it would be found at the end of the task."""
+    model = catalogue.get(step).Params
+    for name in model.model_fields:
+        with pytest.raises(ValidationError) as caught:
+            model(**{name: value})
+        assert any(error["loc"][:1] == (name,) for error in caught.value.errors()), name

@@ -1,7 +1,10 @@
 """Elements: every kind of value comes back as it went in, and damage is found, never served."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,6 +81,31 @@ def test_values_come_back_as_they_went_in(store, written, kind):
     found = store.element(ref).read()
     assert type(found) is type(value)
     assert value_digest(found) == ref.digest == value_digest(value)
+
+
+def test_values_that_are_written_at_once_keep_their_zeros(store, monkeypatch):
+    """The writers' settings are one for the whole process: none may end while another's value is on its way."""
+    zeros = {"a": np.zeros(3), "b": np.zeros(3)}
+    attempts, writing = [store.attempt(), store.attempt()], anndata.io.write_elem
+    inside, first_done = threading.Event(), threading.Event()
+
+    def write_elem(group, name, value, **options):
+        if not inside.is_set():
+            inside.set()
+            writing(group, name, value, **options)
+            first_done.set()
+        else:
+            first_done.wait(0.5)
+            writing(group, name, value, **options)
+
+    def write(attempt):
+        return attempt.write("group/name", zeros)
+
+    monkeypatch.setattr("anndata.io.write_elem", write_elem)
+    with ThreadPoolExecutor(2) as threads:
+        refs = list(threads.map(write, attempts))
+    for ref in refs:
+        assert value_digest(store.element(ref).read()) == value_digest(zeros)
 
 
 def test_unsorted_matrices_are_stored_sorted(store, written):

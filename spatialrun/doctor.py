@@ -17,9 +17,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from spatialrun.errors import SpatialrunError, UsageError
+from spatialrun.errors import SpatialrunError, StoreError, UsageError
+from spatialrun.execute.machine import cores
 from spatialrun.execute.memory import default_budget
 from spatialrun.interpreters import CPU, Device, Interpreters
+from spatialrun.store.backend import Backend
 from spatialrun.store.store import Store
 from spatialrun.version import __version__
 
@@ -105,7 +107,7 @@ def _name(requirement: str) -> str:
 
 def _machine(asked: Interpreters) -> Iterator[Check]:
     yield Check("machine", "system", f"{platform.system()} {platform.release()}, {platform.machine()}")
-    yield Check("machine", "cores", str(os.cpu_count() or 1))
+    yield Check("machine", "cores", str(cores()))
     threads = {name: os.environ[name] for name in _THREADS if name in os.environ}
     said = ", ".join(f"{name}={value}" for name, value in threads.items())
     yield Check("machine", "threads", said or "not limited by the environment")
@@ -160,9 +162,8 @@ def _store(store: Store) -> Iterator[Check]:
         before = time.time()
         first, second = backend.create(probe, b"1"), backend.create(probe, b"2")
         yield Check("store", "writing", "can be written")
-        sound = (
-            first and not second and backend.swap(probe, b"1", b"3") and not backend.swap(probe, b"1", b"4")
-        )
+        swapped = backend.swap(probe, b"1", b"3") and not backend.swap(probe, b"1", b"4")
+        sound = first and not second and swapped and _decides(backend)
         said = "of two writers one is first" if sound else "two writers may both believe to be first"
         yield Check("store", "conditional writes", said, "ok" if sound else "fault")
         written = next(facts.modified for facts in backend.walk("partial") if facts.path == probe)
@@ -176,6 +177,17 @@ def _store(store: Store) -> Iterator[Check]:
             backend.delete(probe)
     last = store.runs.latest()
     yield Check("store", "last run", f"{last.id}: {last.status}" if last else "none yet")
+
+
+def _decides(backend: Backend) -> bool:
+    """Whether it is the place that decides who is first: where it cannot, backends make do with a look before."""
+    try:
+        backend.check_commit()
+    except StoreError as error:
+        if error.code != "store.conditional-writes":
+            raise
+        return False
+    return True
 
 
 def _clock(skew: float) -> Check:

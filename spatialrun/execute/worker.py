@@ -8,8 +8,10 @@ its death costs its task and nothing more; and it ends when its input does, so i
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from typing import Any
 from spatialrun.execute.events import Event, Listener
 from spatialrun.execute.spec import TaskResult, TaskSpec
 from spatialrun.interpreters import environment
+from spatialrun.store.scratch import HANDED, give_back, scratch_folder
 from spatialrun.store.store import Store
 
 LONGEST_LINE = 1000
@@ -69,12 +72,13 @@ class Worker:
         variables: Mapping[str, str] | None = None,
         printed: Callable[[str], None] | None = None,
     ) -> None:
+        self._scratch = scratch_folder()
         self._process = subprocess.Popen(
             [python or sys.executable, "-c", start or START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if printed else None,
-            env=environment(python) | _limits(threads) | dict(variables or {}),
+            env=environment(python) | _limits(threads) | {HANDED: str(self._scratch)} | dict(variables or {}),
         )
         self._turn = threading.Lock()
         self._reader: threading.Thread | None = None
@@ -123,12 +127,13 @@ class Worker:
         self._process.kill()
 
     def close(self) -> None:
-        """Let it go: it ends by itself when nobody can ask it for more."""
+        """Let it go: it ends by itself when nobody can ask it for more; remove what it has left on the disk."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with suppress(BrokenPipeError):  # what it died before reading is still in the buffer
                     stream.close()
         self._process.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
         self._hear_out()
 
     def _send(self, message: Mapping[str, Any]) -> None:
@@ -171,6 +176,7 @@ def serve(perform: Perform | None = None) -> None:
 
     specs: SimpleQueue[dict[str, Any]] = SimpleQueue()
     stopping = threading.Event()
+    atexit.register(give_back)
     threading.Thread(target=_receive, args=(specs.put, stopping), daemon=True).start()
     while True:
         spec = TaskSpec.from_json(specs.get())
@@ -211,6 +217,7 @@ def _receive(take: Callable[[dict[str, Any]], None], stopping: threading.Event) 
             stopping.set()
         else:
             take(message["task"])
+    give_back()
     os._exit(0)
 
 

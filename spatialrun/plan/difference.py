@@ -15,6 +15,7 @@ from spatialrun.plan.reasons import Reason, compare
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
+from spatialrun.values import STRETCH, ColumnStream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,13 +193,15 @@ def _moved(store: Store, old: ObjectRef, new: ObjectRef) -> dict[str, Moved]:
         return {"": Moved(what=f"{old.kind} became {new.kind}")}
     if old.kind in ("file", "folder", "export"):
         return {"": Moved(what="other content")}
+    one, other = store.element(old), store.element(new)
     try:
-        one, other = store.element(old).read(), store.element(new).read()
+        if old.kind == "sparse":
+            return {"": _streams(one.stream(), other.stream())}
+        if old.kind == "table":
+            return _tables(one.read(), other.read())
+        return {"": measure(one.read(), other.read())}
     except SpatialrunError as error:
         return {"": Moved(what=error.what)}
-    if old.kind == "table":
-        return _tables(one, other)
-    return {"": measure(one, other)}
 
 
 def _tables(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, Moved]:
@@ -226,7 +229,7 @@ def measure(old: Any, new: Any) -> Moved:
     if isinstance(old, pd.Categorical) and isinstance(new, pd.Categorical):
         return _labels(old, new) if len(old) == len(new) else _other_shape((len(old),), (len(new),))
     if sp.issparse(old) and sp.issparse(new):
-        return _sparse(old, new)
+        return _streams(ColumnStream.of(sp.csc_matrix(old)), ColumnStream.of(sp.csc_matrix(new)))
     one, other = np.asarray(old), np.asarray(new)
     if one.shape != other.shape:
         return _other_shape(one.shape, other.shape)
@@ -244,29 +247,39 @@ def _other_shape(old: tuple[int, ...], new: tuple[int, ...]) -> Moved:
     return Moved(what=f"{by(old)} became {by(new)}")
 
 
-def _numbers(old: np.ndarray, new: np.ndarray, size: int | None = None) -> Moved:
+def _numbers(old: np.ndarray, new: np.ndarray) -> Moved:
+    gap, share, count = _gaps(old, new)
+    return Moved(gap, share, count / max(old.size, 1))
+
+
+def _gaps(old: np.ndarray, new: np.ndarray) -> tuple[float, float, int]:
+    """Return the largest difference, the largest in proportion, and how many numbers differ."""
     import numpy as np
 
     differs = (old != new) & ~(np.isnan(old) & np.isnan(new))
-    size = old.size if size is None else size
     if not differs.any():
-        return Moved(0.0, 0.0, 0.0)
+        return 0.0, 0.0, 0
     one, other = old[differs], new[differs]
     with np.errstate(invalid="ignore"):
         gap = np.abs(one - other)
         share = gap / np.maximum(np.abs(one), np.abs(other))
     gap, share = (np.nan_to_num(numbers, nan=np.inf) for numbers in (gap, share))
-    return Moved(float(gap.max()), float(share.max()), float(differs.sum() / size))
+    return float(gap.max()), float(share.max()), int(differs.sum())
 
 
-def _sparse(old: Any, new: Any) -> Moved:
-    """Compare two sparse matrices where either has an entry."""
+def _streams(old: ColumnStream, new: ColumnStream) -> Moved:
+    """Compare two sparse matrices where either has an entry, some columns at a time."""
     if old.shape != new.shape:
         return _other_shape(old.shape, new.shape)
-    union = (abs(old) + abs(new)).tocoo()
-    rows, columns = union.row, union.col
-    one, other = (_entries(matrix, rows, columns) for matrix in (old, new))
-    return _numbers(one, other, size=old.shape[0] * old.shape[1])
+    gap, share, count = 0.0, 0.0, 0
+    for first, last in old.stretches(STRETCH):
+        for start, stop in new.stretches(STRETCH, first, last):
+            one, other = old.columns(start, stop), new.columns(start, stop)
+            union = (abs(one) + abs(other)).tocoo()
+            entries = (_entries(matrix, union.row, union.col) for matrix in (one, other))
+            larger, further, more = _gaps(*entries)
+            gap, share, count = max(gap, larger), max(share, further), count + more
+    return Moved(gap, share, count / max(old.shape[0] * old.shape[1], 1))
 
 
 def _entries(matrix: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

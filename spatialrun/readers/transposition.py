@@ -7,6 +7,7 @@ first pass goes on with it.
 
 from __future__ import annotations
 
+import uuid
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Transposition:
         for values in body:
             checksum = zlib.crc32(values.data, checksum)
         head = np.array([(_MAGIC, self._shape[1], counts.nnz, checksum)], dtype=_HEAD)
-        temporary = self._path(number).with_suffix(f".{id(self):x}")
+        temporary = self._path(number).with_suffix(f".{uuid.uuid4().hex}")
         try:
             file: IO[bytes] = temporary.open("w+b")
         except FileNotFoundError:

@@ -94,6 +94,8 @@ class ActionCache:
         while not self._backend.create(path, content):
             # What is judged is what is swapped: between two looks another may have put a whole record there.
             old = self._backend.get(path)
+            if old == content:
+                break  # its making was told as a failure: over a network, when an answer was lost
             before = _decoded(old, record.key)
             standing = self._usable(before, self._backend.presence())
             if standing is not None and not replace:

@@ -11,11 +11,12 @@ import re
 import zipfile
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from spatialrun.errors import UsageError
 from spatialrun.slots import COHORT, group_of, name_of
-from spatialrun.store.crate import METADATA, describe
+from spatialrun.store.crate import METADATA, Place, describe
 from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
 from spatialrun.store.sweep import TABLE, sweep
@@ -49,11 +50,12 @@ def export_run(store: Store, run: Run, target: Path) -> tuple[str, ...]:
     StoreError
         ``store.corrupt`` where a figure or table is damaged.
     """
-    exported: dict[str, str] = {}
+    exported: dict[Place, str] = {}
     contents: dict[str, bytes] = {}
-    for name, digest, content in _results(store, run):
-        contents[name] = content
-        exported.setdefault(digest, name)
+    taken: set[str] = set()
+    for place, name, suffix, content in _results(store, run):
+        exported[place] = _free(name, suffix, taken)
+        contents[exported[place]] = content
     versions = _versions(store, run)
     facts = {"id": run.id, "rule": "=" * (len(run.id) + 23), "python": versions.pop("python", "?")}
     contents["README.txt"] = README.format(**facts, metadata=METADATA).encode()
@@ -71,20 +73,28 @@ def export_run(store: Store, run: Run, target: Path) -> tuple[str, ...]:
     return tuple(sorted(contents))
 
 
-def _results(store: Store, run: Run) -> Iterator[tuple[str, str, bytes]]:
-    """Yield name, digest and content of every figure, and of every table as CSV."""
+def _results(store: Store, run: Run) -> Iterator[tuple[Place, str, str, bytes]]:
+    """Yield place, name, suffix and content of every figure, and of every table as CSV."""
     for task in run.tasks.values():
-        for slot, ref in task.outputs.items():
-            where = f"{safe(task.sample)}/{safe(name_of(slot))}"
+        for sample, slot, ref in task.places():
+            where = f"{safe(sample)}/{safe(name_of(slot))}"
             if group_of(slot) == "figures":
                 value = store.element(ref).read()
-                yield f"figures/{where}{value.suffix}", ref.digest, value.content
+                yield (sample, slot), f"figures/{where}", value.suffix, value.content
             elif ref.kind == "table":
                 csv = store.element(ref).read().to_csv(lineterminator="\n")
-                yield f"tables/{where}.csv", ref.digest, csv.encode()
+                yield (sample, slot), f"tables/{where}", ".csv", csv.encode()
     if (found := sweep(run)) is not None:
         csv = found.to_csv(index=False, lineterminator="\n")
-        yield f"tables/{COHORT}/{TABLE}.csv", TABLE, csv.encode()
+        yield (COHORT, TABLE), f"tables/{COHORT}/{TABLE}", ".csv", csv.encode()
+
+
+def _free(name: str, suffix: str, taken: set[str]) -> str:
+    """Take a file's name; where another has it, numbered. Some systems do not tell capitals apart."""
+    names = (f"{name}-{number}{suffix}" if number > 1 else f"{name}{suffix}" for number in count(1))
+    found = next(each for each in names if each.casefold() not in taken)
+    taken.add(found.casefold())
+    return found
 
 
 def _versions(store: Store, run: Run) -> dict[str, str]:

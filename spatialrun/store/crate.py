@@ -13,6 +13,9 @@ from typing import Any
 from spatialrun.store.entries import TaskEntry
 from spatialrun.store.runs import Run
 
+Place = tuple[str, str]
+"""A sample and a slot of it."""
+
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 METADATA = "ro-crate-metadata.json"
 MEDIA_TYPES = {
@@ -26,7 +29,7 @@ MEDIA_TYPES = {
 }
 
 
-def describe(run: Run, files: Mapping[str, int], exported: Mapping[str, str]) -> dict[str, Any]:
+def describe(run: Run, files: Mapping[str, int], exported: Mapping[Place, str]) -> dict[str, Any]:
     """Return the metadata of an archive.
 
     Parameters
@@ -36,10 +39,15 @@ def describe(run: Run, files: Mapping[str, int], exported: Mapping[str, str]) ->
     files
         Names in the archive, to sizes in bytes.
     exported
-        Digest of an object to the file of the archive that holds it.
+        Place of an object to the file of the archive that holds it.
     """
     tasks = [task for task in run.tasks.values() if task.outputs]
-    actions = [_action(number, task, exported) for number, task in enumerate(tasks, start=1)]
+    held: dict[str, str] = {}
+    for task in tasks:
+        for sample, slot, ref in task.places():
+            if (sample, slot) in exported:
+                held.setdefault(ref.digest, exported[sample, slot])
+    actions = [_action(number, task, exported, held) for number, task in enumerate(tasks, start=1)]
     root = {
         "@id": "./",
         "@type": "Dataset",
@@ -57,7 +65,7 @@ def describe(run: Run, files: Mapping[str, int], exported: Mapping[str, str]) ->
         "about": {"@id": "./"},
     }
     graph = [descriptor, root, *(_file(name, size) for name, size in files.items())]
-    graph += [*_instruments(tasks), *_objects(tasks, exported), *_parameters(tasks), *actions]
+    graph += [*_instruments(tasks), *_objects(tasks, held), *_parameters(tasks), *actions]
     return {"@context": f"{SPECIFICATION}/context", "@graph": graph}
 
 
@@ -75,13 +83,13 @@ def _instruments(tasks: Iterable[TaskEntry]) -> list[dict[str, Any]]:
     ]
 
 
-def _objects(tasks: Iterable[TaskEntry], exported: Mapping[str, str]) -> list[dict[str, Any]]:
+def _objects(tasks: Iterable[TaskEntry], held: Mapping[str, str]) -> list[dict[str, Any]]:
     """Describe, each once, the objects that were made and are not in the archive."""
-    names = {ref.digest: f"{t.sample}: {slot}" for t in tasks for slot, ref in t.outputs.items()}
+    names = {ref.digest: f"{sample}: {slot}" for task in tasks for sample, slot, ref in task.places()}
     return [
         {"@id": f"#{digest}", "@type": "CreativeWork", "name": name, "identifier": digest}
         for digest, name in names.items()
-        if digest not in exported
+        if digest not in held
     ]
 
 
@@ -93,17 +101,22 @@ def _parameters(tasks: Iterable[TaskEntry]) -> list[dict[str, Any]]:
     ]
 
 
-def _action(number: int, task: TaskEntry, exported: Mapping[str, str]) -> dict[str, Any]:
+def _action(
+    number: int, task: TaskEntry, exported: Mapping[Place, str], held: Mapping[str, str]
+) -> dict[str, Any]:
     """Describe how a task made its outputs; its parameters stand among its objects."""
     inputs = [digest for _, _, digest in task.identity.get("inputs", ())]
     params = [_parameter(number, name) for name in task.identity.get("params", {})]
+    outputs = [
+        exported.get((sample, slot)) or _object(ref.digest, held) for sample, slot, ref in task.places()
+    ]
     action = {
         "@id": f"#task-{number}",
         "@type": "CreateAction",
         "name": f"{task.step} {task.sample}",
         "instrument": {"@id": f"#{task.uses}"},
-        "object": [{"@id": id} for id in [*(_object(digest, exported) for digest in inputs), *params]],
-        "result": [{"@id": _object(ref.digest, exported)} for ref in task.outputs.values()],
+        "object": [{"@id": id} for id in [*(_object(digest, held) for digest in inputs), *params]],
+        "result": [{"@id": id} for id in outputs],
     }
     if started := task.facts.get("started"):
         ended = datetime.fromisoformat(started) + timedelta(seconds=task.facts.get("wall_s") or 0)
@@ -115,8 +128,8 @@ def _parameter(number: int, name: str) -> str:
     return f"#task-{number}-{name}"
 
 
-def _object(digest: str, exported: Mapping[str, str]) -> str:
-    return exported.get(digest, f"#{digest}")
+def _object(digest: str, held: Mapping[str, str]) -> str:
+    return held.get(digest, f"#{digest}")
 
 
 def _plain(value: Any) -> Any:

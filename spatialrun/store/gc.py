@@ -35,11 +35,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
+from spatialrun.errors import StoreError, Where
 from spatialrun.store.actions import ActionRecord
 from spatialrun.store.attempts import MANIFEST
+from spatialrun.store.backend import Backend
 from spatialrun.store.roots import Roots
 from spatialrun.store.store import Store
 from spatialrun.store.tombstones import Tombstones
@@ -103,7 +105,8 @@ def collect(store: Store, policy: Policy | None = None, *, dry_run: bool = False
     Raises
     ------
     StoreError
-        ``store.corrupt`` where a run's manifest cannot be read; ``store.permission``.
+        ``store.corrupt`` where a run's manifest cannot be read; ``store.permission``, which says what cannot be
+        removed.
     """
     return _Collector(store, policy or Policy()).run(dry_run=dry_run)
 
@@ -131,6 +134,8 @@ class _Collector:
         if not dry_run:
             self._delete(gone, files, records)
             self._lift([*runs, *attempts])
+            if stuck := [folder for folder in gone if self._is_left(folder)]:
+                raise unremoved(self.backend, stuck)
         left = self._size_without(gone, files)
         return Collection(
             runs=tuple(runs),
@@ -145,15 +150,17 @@ class _Collector:
     def _runs(self) -> list[str]:
         """Choose the runs that are to go: those beyond the number, those never saved, the oldest."""
         saved = list(self.roots.runs)
-        keep = len(saved) if self.policy.keep_runs is None else self.policy.keep_runs
         known = {*saved, *self.roots.unsaved}
-        chosen = [name for name in saved[: len(saved) - keep] if name not in self.roots.kept]
-        chosen += [n for n in self.usage.within("runs") if n not in known and self._is_old(f"runs/{n}")]
+        old = [name for name in self.usage.within("runs") if self._is_old(f"runs/{name}")]
+        may_go = set(old) - self.roots.kept
+        keep = len(saved) if self.policy.keep_runs is None else self.policy.keep_runs
+        chosen = [name for name in saved[: max(len(saved) - keep, 0)] if name in may_go]
+        chosen += [name for name in old if name not in known]
         for name in saved:
             gone = [*_named("runs", chosen), *_named("data", self._attempts(chosen))]
             if self.policy.max_size is None or self._size_without(gone) <= self.policy.max_size:
                 break
-            if name not in self.roots.kept and name not in chosen:
+            if name in may_go and name not in chosen:
                 chosen.append(name)
         return chosen
 
@@ -214,6 +221,11 @@ class _Collector:
         for path in files:
             self.backend.delete(path)
 
+    def _is_left(self, folder: str) -> bool:
+        """Whether a file of a folder is still there, and the same: unfinished work may have been begun anew."""
+        known = set(self.usage.holders[folder])
+        return any(facts in known for facts in self.backend.walk(folder))
+
     def _record(self, key: str) -> ActionRecord | None:
         """Look up a record; one that was made meanwhile is read now."""
         if self.records.get(key) is None:
@@ -227,6 +239,16 @@ class _Collector:
         """Return the size of the store without a part of it."""
         kept = (facts for holder, facts in self.usage.holders.items() if holder not in holders)
         return total(file for facts in kept for file in facts if file.path not in files)
+
+
+def unremoved(backend: Backend, folders: Sequence[str]) -> StoreError:
+    """Return the error about folders that were to be deleted and are still there."""
+    return StoreError(
+        "store.permission",
+        f"{', '.join(folders)} cannot be removed, or not all of it",
+        where=Where(file=backend.url),
+        hint="check the folders' owners and modes, and that nobody has a file in them open; then do it again",
+    )
 
 
 def _named(folder: str, names: Iterable[str]) -> list[str]:

@@ -64,7 +64,9 @@ class LocalBackend:
             try:
                 os.link(temporary, target)
             except FileExistsError:
-                return self._take_over(path, content)
+                # NFS says so of our own link, too, when its first answer was lost.
+                if not _is_same(temporary, target):
+                    return self._take_over(path, content)
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
@@ -293,6 +295,14 @@ def _is_at(descriptor: int, path: Path) -> bool:
     """Whether an open file is (still) the one of that name."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file."""
+    try:
+        return one.samefile(other)
     except FileNotFoundError:
         return False
 

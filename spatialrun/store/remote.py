@@ -31,6 +31,8 @@ AT_ONCE = 8
 """How many files are moved at the same time."""
 PAGE = 1000
 """How many files a server lists at a time."""
+_UNIMPLEMENTED = "status code: 501"
+"""What obstore says where a server answers that it does not know how to do what it is asked."""
 FEW = 3
 """From how many attempts on it is cheaper to list them all."""
 
@@ -98,11 +100,20 @@ class RemoteBackend:
             return True
 
     def swap(self, path: str, old: bytes, new: bytes) -> bool:
-        """Replace a file whose content is ``old``, on the condition that it is still the one that was read."""
+        """Replace a file whose content is ``old``, on the condition that it is still the one that was read.
+
+        A store that knows no such condition: as with :meth:`create`.
+        """
+        from obstore.exceptions import NotSupportedError
+
         found = self._get(path)
         if found is None or found[0] != old:
             return False
-        return self._put_if(path, new, found[1])
+        try:
+            return self._put_if(path, new, found[1])
+        except NotSupportedError:
+            self.put(path, new)
+            return True
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder; for many, ask :meth:`presence`."""
@@ -253,9 +264,7 @@ class RemoteBackend:
                 honoured = self._put_if(path, b"1", "create")
                 honoured = honoured and not self._put_if(path, b"2", "create")
                 honoured = honoured and self._refuses_the_outdated(path)
-            except (NotSupportedError, StoreError) as error:
-                if isinstance(error, StoreError) and "it answers 501" not in error.what:
-                    raise
+            except NotSupportedError:
                 honoured = False
         finally:
             self.delete(path)
@@ -302,16 +311,26 @@ class RemoteBackend:
 
         A try whose answer was lost may have been carried out: then the condition fails at the next try, and what
         stands there is ours.
+
+        Raises
+        ------
+        NotSupportedError
+            obstore's own, where the store knows no such condition.
         """
         import obstore
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
+        from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
 
         tries = 0
 
         def request() -> None:
             nonlocal tries
             tries += 1
-            obstore.put(self._bucket, path, content, mode=mode, use_multipart=False)
+            try:
+                obstore.put(self._bucket, path, content, mode=mode, use_multipart=False)
+            except BaseError as error:
+                if _UNIMPLEMENTED in str(error):
+                    raise NotSupportedError("the server implements no such condition") from None
+                raise
 
         try:
             self._requests.run(request)

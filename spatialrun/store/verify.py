@@ -10,19 +10,24 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from spatialrun.errors import StoreError
 from spatialrun.store.actions import record_path
 from spatialrun.store.attempts import MANIFEST, attempt_of
-from spatialrun.store.digests import folder_digest, key_digest, value_digest
+from spatialrun.store.backend import guarded
+from spatialrun.store.digests import StreamDigest, folder_digest, key_digest, value_digest
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.findings import Finding
+from spatialrun.store.gc import unremoved
 from spatialrun.store.store import Store
 from spatialrun.store.tombstones import Tombstones
 
 Kind = Literal["missing", "size", "checksum", "digest", "unreadable", "record"]
+PIECE = 1 << 22
+"""Bytes of a file that are read at once."""
 Progress = Callable[[int, int], None]
 """Called with how many attempts have been read, and how many there are."""
 
@@ -101,12 +106,19 @@ def repair(store: Store, found: Verification) -> tuple[str, ...]:
     """Drop the attempts that hold a fault, and records that are none; return the attempts.
 
     Applying the recipe computes them anew. Runs other than the newest lose what they had there.
+
+    Raises
+    ------
+    StoreError
+        ``store.permission`` where an attempt cannot be removed, when all others are.
     """
     for attempt in found.damaged:
         store.drop(f"data/{attempt}")
     for fault in found.faults:
         if fault.kind == "record":
             store.backend.delete(fault.path)
+    if stuck := [attempt for attempt in found.damaged if store.backend.exists(f"data/{attempt}")]:
+        raise unremoved(store.backend, [f"data/{attempt}" for attempt in stuck])
     return found.damaged
 
 
@@ -183,30 +195,62 @@ class _Verifier:
             self._find("missing", path, "cannot be read" if whole else "is gone with its attempt")
             return
         for path, (size, checksum) in files:
-            content = self.backend.get(path)
-            if content is None:
+            found = self._facts(path)
+            if found is None:
                 self._find("missing", path, "is missing")
-            elif len(content) != size:
-                self._find("size", path, f"holds {len(content)} bytes instead of {size}")
-            elif zlib.crc32(content) != checksum:
+            elif found[0] != size:
+                self._find("size", path, f"holds {found[0]} bytes instead of {size}")
+            elif found[1] != checksum:
                 self._find("checksum", path, "does not hold the bytes that were written")
             else:
                 self.bytes += size
                 continue
             yield path
 
+    def _facts(self, path: str) -> tuple[int, int] | None:
+        """Return a file's size and CRC-32; ``None`` where it is missing.
+
+        Read in pieces where it is on a file system: a step may have left one larger than the memory.
+        """
+        if self.backend.remote:
+            content = self.backend.get(path)
+            return None if content is None else (len(content), zlib.crc32(content))
+        length, checksum = 0, 0
+        file = self.backend.local(path)
+        with (
+            guarded(file, "read"),
+            suppress(FileNotFoundError, NotADirectoryError),
+            file.open("rb") as handle,
+        ):
+            while piece := handle.read(PIECE):
+                length, checksum = length + len(piece), zlib.crc32(piece, checksum)
+            return length, checksum
+        return None
+
     def _value(self, ref: ObjectRef) -> None:
         """Decode an object and compare its digest."""
         try:
-            if ref.kind == "folder":
-                found = folder_digest(self.backend.local(ref.path))
-            else:
-                found = value_digest(self.store.element(ref).read())
+            found = self._digest(ref)
         except StoreError as error:
             self._find("unreadable", ref.path, error.what)
             return
         if found != ref.digest:
             self._find("digest", ref.path, "decodes to another value than was written")
+
+    def _digest(self, ref: ObjectRef) -> str:
+        """Return the digest of an object as it is now; large matrices are never read whole."""
+        if ref.kind == "folder":
+            return folder_digest(self.backend.local(ref.path))
+        element = self.store.element(ref)
+        if ref.kind != "sparse" or ref.meta["format"] != "csc":
+            return value_digest(element.read())
+        matrix = element.stream()
+        if len(matrix.indptr) != matrix.shape[1] + 1:
+            return ""
+        digest = StreamDigest(matrix)
+        for start, stop in matrix.stretches():
+            digest.update(*matrix.entries(start, stop))
+        return digest.hex()
 
     def _find(self, kind: Kind, path: str, what: str) -> None:
         self.faults.append(Fault(kind, path, what))

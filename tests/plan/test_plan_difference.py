@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 
 from spatialrun.plan.difference import Moved, difference, measure
-from spatialrun.store.store import open_store
+from spatialrun.store.elements import StoredElement
+from spatialrun.store.entries import TaskEntry
+from spatialrun.store.runs import Run
+from spatialrun.store.store import create_store, open_store
 
 
 @pytest.fixture
@@ -62,6 +67,55 @@ def test_numbers():
 def test_sparse_matrices_count_what_neither_holds_as_the_same():
     old, new = sp.csc_matrix(np.diag([1.0, 2.0])), sp.csc_matrix(np.diag([1.0, 4.0]))
     assert measure(old, new) == Moved(2.0, 0.5, 0.25)
+
+
+@pytest.mark.parametrize(("one", "other"), [("csc", "csc"), ("csr", "csc"), ("csr", "csr")])
+def test_stored_matrices_are_compared_some_columns_at_a_time(tmp_path, monkeypatch, one, other):
+    old = sp.random(40, 30, density=0.3, format="csc", random_state=1)
+    new = old + sp.random(40, 30, density=0.05, format="csc", random_state=2)
+    new.data[7] = np.nan
+    store = create_store(tmp_path / "store")
+    attempt = store.attempt()
+    refs = [
+        attempt.write(name, matrix.asformat(kind))
+        for name, matrix, kind in [("old", old, one), ("new", new, other)]
+    ]
+    expected = measure(old.toarray(), new.toarray())
+    read = StoredElement.read
+
+    def part(self):
+        assert self.ref.meta["format"] == "csr", "it is read whole"
+        return read(self)
+
+    monkeypatch.setattr(StoredElement, "read", part)
+    monkeypatch.setattr("spatialrun.plan.difference.STRETCH", 50)
+    assert changed(store, *refs) == expected
+    assert changed(store, refs[0], refs[0]) == Moved(0.0, 0.0, 0.0)
+
+
+def test_stored_matrices_of_other_shapes(tmp_path):
+    store = create_store(tmp_path / "store")
+    attempt = store.attempt()
+    old, new = (attempt.write(f"x{n}", sp.random(4, n, density=0.5, format="csc")) for n in (3, 5))
+    assert changed(store, old, new) == Moved(what="4 x 3 became 4 x 5")
+
+
+def test_a_stored_matrix_that_cannot_be_read(tmp_path):
+    store = create_store(tmp_path / "store")
+    attempt = store.attempt()
+    old, new = (attempt.write(f"x{n}", sp.random(4, 3, density=0.5, format="csc")) for n in (3, 5))
+    store.backend.delete(f"{new.path}/data/c/0")
+    assert "cannot be read" in changed(store, old, new).what
+
+
+def changed(store, old, new):
+    """How far a slot moved in a run after another."""
+    for name, ref in (("one", old), ("two", new)):
+        same = replace(ref, digest=name)
+        tasks = {("s", "a"): TaskEntry("s", "a", "s", "done", outputs={"layers/x": same})}
+        store.runs.save(Run(name, "2026-01-01T00:00:00+00:00", "done", {"a": {}}, tasks), "")
+    (change,) = difference(store, "one", "two").slots
+    return change.moved[""]
 
 
 def test_labels_of_the_same_groups_agree_whatever_their_names():

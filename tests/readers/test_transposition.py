@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -75,6 +77,15 @@ def test_somebody_else_may_clear_the_folder(tmp_path):
     folder.rmdir()
     made.add(1, part(slice(20, 40)))
     assert_whole(made.stream())
+
+
+def test_readers_in_several_processes_share_no_temporary_file(tmp_path, monkeypatch):
+    names = []
+    monkeypatch.setattr("spatialrun.readers.transposition.id", lambda _: 1, raising=False)
+    monkeypatch.setattr(Path, "replace", lambda self, _: names.append(self.name))
+    for _ in range(2):
+        Transposition(tmp_path, SHAPE, ordered=True).add(0, part(slice(0, 40)))
+    assert len(set(names)) == 2
 
 
 def test_no_parts(tmp_path):

@@ -26,6 +26,7 @@ FAULTS = ("unavailable", "lost", "unanswered", "truncated")
 REFUSALS = {
     "unavailable": ("503 Slow Down", "SlowDown"),
     "forbidden": ("403 Forbidden", "AccessDenied"),
+    "unimplemented": ("501 Not Implemented", "NotImplemented"),
 }
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -89,6 +90,8 @@ class Server:
         The ``Authorization`` of every request.
     conditional
         Whether ``If-None-Match`` and ``If-Match`` of writes are honoured.
+    unimplemented
+        The conditions whose writes are answered with a 501.
     """
 
     def __init__(self) -> None:
@@ -97,6 +100,7 @@ class Server:
         self.signatures: list[str] = []
         self.trouble = Trouble()
         self.conditional = True
+        self.unimplemented: tuple[str, ...] = ()
         self._moto = create_backend_app("s3")
         self._turn, self._drawing = threading.Lock(), threading.Lock()
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
@@ -130,7 +134,7 @@ class Server:
 
     def calm(self) -> None:
         """Let nothing go wrong any more."""
-        self.trouble, self.conditional = Trouble(), True
+        self.trouble, self.conditional, self.unimplemented = Trouble(), True, ()
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -149,6 +153,8 @@ class Server:
         if not self.conditional and environ["REQUEST_METHOD"] == "PUT":
             environ.pop("HTTP_IF_NONE_MATCH", None)
             environ.pop("HTTP_IF_MATCH", None)
+        if any(f"HTTP_{name.upper().replace('-', '_')}" in environ for name in self.unimplemented):
+            fault = "unimplemented"
         if fault in REFUSALS:
             status, code = REFUSALS[fault]
             body = f"<Error><Code>{code}</Code><Message>It will not do.</Message></Error>".encode()

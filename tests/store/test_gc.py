@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spatialrun.errors import StoreError
 from spatialrun.store.actions import ActionRecord
 from spatialrun.store.entries import TaskEntry
-from spatialrun.store.gc import Policy, collect
+from spatialrun.store.gc import HOUR, Policy, collect
 from spatialrun.store.intents import Intent
 from spatialrun.store.runs import Run
+from spatialrun.store.store import create_store
 from spatialrun.store.tombstones import Tombstones
 
 NOW = Policy(grace=0)
@@ -92,6 +97,36 @@ def test_the_newest_runs_are_kept(history):
     assert result.runs == ("run1",)
     assert list(history.runs.names()) == ["run2", "run3"]
     assert keys(history) == {"shared", "own2", "own3"}
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_the_runs_that_are_left_are_the_newest_the_pinned_and_the_young(tmp_path_factory, data):
+    store = create_store(tmp_path_factory.mktemp("runs") / "store")
+    numbers = range(data.draw(st.integers(0, 5), "runs"))
+    keep = data.draw(st.integers(1, 8), "kept")
+    pinned, young = (
+        data.draw(st.sets(st.sampled_from(numbers or [-1])), kind) for kind in ("pinned", "young")
+    )
+    for number in numbers:
+        save(store, f"run{number}")
+        if number in pinned:
+            store.runs.pin(f"run{number}")
+        for path in store.backend.local(f"runs/run{number}").rglob("*"):
+            if number not in young:
+                os.utime(path, (0, 0))
+    left = {f"run{number}" for number in numbers if number in {*numbers[-keep:], *pinned, *young}}
+    gone = collect(store, Policy(keep_runs=keep)).runs
+    assert (set(store.runs.names()), set(gone)) == (left, {f"run{number}" for number in numbers} - left)
+
+
+@pytest.mark.parametrize("limit", [{"keep_runs": 1}, {"max_size": 1}])
+def test_a_run_younger_than_the_grace_period_is_kept(history, monkeypatch, limit):
+    assert collect(history, Policy(**limit)).runs == ()
+    assert len(list(history.runs.names())) == 3
+    later = time.time() + 2 * HOUR
+    monkeypatch.setattr("spatialrun.store.gc.time.time", lambda: later)
+    assert collect(history, Policy(**limit)).runs == ("run1", "run2")
 
 
 def test_a_pinned_run_is_kept(history):
@@ -227,6 +262,32 @@ def test_the_mark_that_a_killed_collection_left_is_lifted_after_a_day(history):
     os.utime(mark, (0, 0))
     collect(history, NOW)
     assert history.actions.get("own1") == record
+
+
+def test_what_cannot_be_removed_is_told_when_the_rest_is_gone(history, monkeypatch):
+    stuck, stray = commit(history, "stuck"), commit(history, "stray")
+    there = history.backend.local(stuck.outputs["x"].path) / "zarr.json"
+    inode = there.stat().st_ino
+
+    def refuse(path, *, dir_fd=None, unlink=os.unlink):
+        if os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_ino == inode:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        unlink(path, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        with pytest.raises(StoreError) as caught:
+            collect(history, NOW)
+    assert caught.value.code == "store.permission"
+    assert f"data/{stuck.attempt} " in caught.value.what
+    assert stray.attempt not in caught.value.what
+    assert there.exists()
+    assert stray.attempt not in attempts(history)
+    assert keys(history) == {"shared", "own1", "own2", "own3"}
+    assert list(Tombstones(history.backend)) == []
+    again = collect(history, NOW)
+    assert (again.attempts, again.records) == ((stuck.attempt,), 0)
+    assert stuck.attempt not in attempts(history)
 
 
 def test_old_leftovers_go(history):

@@ -135,11 +135,11 @@ class TestClocks:
         assert done(statuses(outcome.run)) == ["sums"]
         assert store.runs.latest().id == outcome.run.id, "the newest is the last, not that of the latest date"
         assert (outcome.run.id < first.id) == (days < 0)
-        collect(store, Policy(keep_runs=1))
+        collect(store, Policy(keep_runs=1, grace=0))
         assert store.runs.stands(outcome.run.id)
         clock(0)
         assert not lab.apply("steps.sums.with.factor=2").changed
-        collect(store, Policy(keep_runs=1))
+        collect(store, Policy(keep_runs=1, grace=0))
         assert verify(store).faults == ()
         assert not lab.apply("steps.sums.with.factor=2").changed
 

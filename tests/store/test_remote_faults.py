@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import obstore
 import pytest
 from lab import Lab, codes, digests
+from obstore.exceptions import NotSupportedError
 from server import FAULTS, Trouble
 
+from spatialrun.doctor import examine
 from spatialrun.errors import StoreError
 from spatialrun.store.actions import ActionRecord
 from spatialrun.store.remote import RemoteBackend
@@ -141,6 +144,58 @@ def test_a_store_without_conditional_writes_is_refused_unless_the_recipe_does_wi
     cloud.steps += "unsafe: [conditional-writes]\n"
     assert cloud.apply().run.status == "done"
     assert not cloud.apply().changed
+
+
+BOTH = ("If-None-Match", "If-Match")
+
+
+@pytest.fixture(params=["501", "unknown"])
+def unconditional(request, server, monkeypatch):
+    """A store that answers a condition with a 501, or whose client knows that it has none."""
+    if request.param == "501":
+        server.unimplemented = BOTH
+        return
+
+    def put(bucket, path, content, *, mode="overwrite", put=obstore.put, **more):
+        if mode != "overwrite":
+            raise NotSupportedError("there are no conditional writes")
+        return put(bucket, path, content, mode=mode, **more)
+
+    monkeypatch.setattr(obstore, "put", put)
+
+
+def test_who_does_without_conditional_writes_can_create_and_swap(unconditional, backend):
+    assert backend.create("a", b"one")
+    assert not backend.create("a", b"two")
+    assert not backend.swap("a", b"two", b"three")
+    assert backend.swap("a", b"one", b"two")
+    assert backend.get("a") == b"two"
+
+
+def test_a_store_that_knows_no_conditions_is_refused_unless_the_recipe_does_without(unconditional, cloud):
+    with pytest.raises(StoreError) as caught:
+        cloud.apply()
+    assert caught.value.code == "store.conditional-writes"
+    cloud.steps += "unsafe: [conditional-writes]\n"
+    assert cloud.apply().run.status == "done"
+    assert not cloud.apply().changed
+
+
+def test_the_doctor_says_so_of_a_store_that_knows_no_conditions(unconditional, bucket):
+    verdict_of(bucket, "fault")
+
+
+@pytest.mark.parametrize("unimplemented", [(), *((name,) for name in BOTH)])
+def test_the_doctor_looks_at_either_condition(server, bucket, unimplemented):
+    server.unimplemented = unimplemented
+    verdict_of(bucket, "fault" if unimplemented else "ok")
+
+
+def verdict_of(bucket, verdict):
+    store = create_store(f"{bucket}/store")
+    checks = {check.name: check.verdict for check in examine(store) if check.group == "store"}
+    assert (checks["writing"], checks["conditional writes"]) == ("ok", verdict)
+    assert store.backend.sizes("partial") == {}
 
 
 def test_a_failing_store_ends_a_run_with_its_error(server, cloud, monkeypatch):

@@ -158,6 +158,19 @@ def test_a_record_that_comes_between_two_looks_stands(store, monkeypatch):
     assert value_of(store, others[1]) == 1.0
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_record_that_was_made_though_its_making_was_refused_is_ours(store, monkeypatch, replace):
+    def link_and_deny(path, content, create=store.backend.create):
+        assert create(path, content)
+        return False
+
+    monkeypatch.setattr(store.backend, "create", link_and_deny)
+    attempt, record = attempted(store)
+    assert store.actions.commit(attempt, record, replace=replace) == record
+    assert attempts(store) == {attempt.id}
+    assert value_of(store, store.actions.get(KEY)) == 1.0
+
+
 def race(url, barrier, results, number):
     store = open_store(url)
     attempt, record = attempted(store, float(number))

@@ -5,6 +5,7 @@ import fcntl
 import multiprocessing
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,21 @@ def test_files_and_folders_are_deleted(backend, tmp_path):
 def test_a_file_is_created_once(backend, tmp_path):
     assert backend.create("a/b", b"one")
     assert not backend.create("a/b", b"two")
+    assert backend.get("a/b") == b"one"
+    assert files(tmp_path) == ["a/b"]
+
+
+def test_a_link_that_was_made_though_it_was_refused_counts_as_made(backend, tmp_path, monkeypatch):
+    """NFS asks again for a lost answer, and is told that the name is taken."""
+
+    def link_and_deny(source, target, link=os.link):
+        with suppress(FileExistsError):
+            link(source, target)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    monkeypatch.setattr(os, "link", link_and_deny)
+    assert backend.create("a/b", b"one")
+    assert not backend.create("a/b", b"one")
     assert backend.get("a/b") == b"one"
     assert files(tmp_path) == ["a/b"]
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import zlib
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+import zarr
 from lab import digests, done, statuses
 
+from spatialrun.errors import StoreError
 from spatialrun.store.actions import ActionRecord
+from spatialrun.store.elements import StoredElement
 from spatialrun.store.store import open_store
 from spatialrun.store.verify import repair, verify
 
@@ -30,6 +35,16 @@ def flip(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
+
+
+def resealed(store, ref):
+    """Let the manifest of an object's attempt say of its files what they are now."""
+    attempt = ref.path.split("/")[1]
+    path = f"data/{attempt}/manifest.json"
+    files = json.loads(store.backend.get(path))["files"]
+    contents = {name: store.backend.get(name) for name in files}
+    facts = {name: [len(content), zlib.crc32(content)] for name, content in contents.items()}
+    store.backend.put(path, json.dumps({"files": facts}).encode())
 
 
 def test_a_sound_store_has_no_faults(home):
@@ -100,6 +115,56 @@ def test_what_was_dropped_is_computed_anew_and_the_same(applied, home):
     assert done(statuses(run)) == ["log"]
     assert digests(run) == before
     assert verify(home, run.id).faults == ()
+
+
+def test_an_attempt_that_cannot_be_removed_is_told_when_the_rest_is_repaired(home, monkeypatch):
+    flip(chunk_of(home, "a", "layers/lognorm"))
+    key = next(iter(home.actions.keys()))
+    home.backend.put(f"actions/{key[:2]}/{key}.json", b"{")
+    found = verify(home)
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    with pytest.raises(StoreError, match=f"data/{found.damaged[0]} ") as caught:
+        repair(home, found)
+    assert caught.value.code == "store.permission"
+    assert not home.backend.exists(f"actions/{key[:2]}/{key}.json")
+
+
+class TestInPieces:
+    MATRIX = sp.random(50, 90, density=0.4, format="csc", random_state=0)
+
+    @pytest.fixture
+    def ref(self, store):
+        attempt = store.attempt()
+        ref = attempt.write("layers/x", self.MATRIX)
+        store.actions.commit(attempt, ActionRecord(KEY, attempt.id, {"x": ref}))
+        return ref
+
+    def test_a_matrix_is_never_held_whole(self, store, ref, monkeypatch):
+        def whole(self):
+            raise AssertionError("it is read whole")
+
+        monkeypatch.setattr(StoredElement, "read", whole)
+        monkeypatch.setattr("spatialrun.store.verify.PIECE", 100)
+        found = verify(store)
+        assert (found.faults, found.objects) == ((), 1)
+        sizes = store.backend.sizes(ref.path.rpartition("/")[0])
+        assert found.bytes == sum(sizes.values())
+
+    @pytest.mark.parametrize(("part", "at"), [("data", -1), ("indices", 0), ("indptr", 5), ("indptr", -1)])
+    def test_a_matrix_of_other_entries_is_found(self, store, ref, part, at):
+        folder, _, name = ref.path.rpartition("/")
+        array = zarr.open(store.backend.local(folder))[name][part]
+        array[at] = array[at] + 1
+        resealed(store, ref)
+        (fault,) = verify(store).faults
+        assert (fault.kind in ("digest", "unreadable"), fault.path) == (True, ref.path)
+
+    def test_a_matrix_that_lost_its_end_is_found(self, store, ref):
+        folder, _, name = ref.path.rpartition("/")
+        zarr.open(store.backend.local(folder))[name]["indptr"].resize((40,))
+        resealed(store, ref)
+        (fault,) = verify(store).faults
+        assert (fault.kind, fault.path) == ("digest", ref.path)
 
 
 class TestFindings:

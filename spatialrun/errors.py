@@ -47,6 +47,7 @@ CODES: dict[str, str] = {
     "task.timeout": "a task took longer than it may",
     "task.worker-died": "a worker process ended without an answer",
     "task.memory": "a task needed more memory than it may use, or than there is",
+    "task.disk-full": "a step has no space for the files that it writes",
     "task.missing-package": "a step needs a package that its interpreter does not have",
     "task.import": "a package that is installed but cannot be imported",
     "task.device-missing": "a device that is not there",

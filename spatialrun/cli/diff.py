@@ -34,11 +34,8 @@ def diff(
 
     [dim]spatialrun diff expm/visium 20260728-101500-ab12 20260729-090000-cd34[/dim]
     """
-    from dataclasses import asdict
-    from json import dumps
-
     from spatialrun.cli.console import out, print_line
-    from spatialrun.cli.render_diff import print_difference
+    from spatialrun.cli.render_diff import as_json, print_difference
     from spatialrun.experiment import open_place
     from spatialrun.plan.difference import difference, newest_two
 
@@ -49,7 +46,7 @@ def diff(
         old, new = old or before, new or newest
     found = difference(place, old, new)
     if json:
-        typer.echo(dumps(asdict(found)))
+        typer.echo(as_json(found))
         return
     if not named:
         print_line(out(), f"{old} -> {new}")

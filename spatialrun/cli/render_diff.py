@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -28,6 +32,22 @@ def print_difference(console: Console, found: Difference) -> None:
     _print_part(console, "versions", versions)
     _print_part(console, "steps", (row for change in found.tasks for row in _task_rows(change)))
     _print_part(console, "slots", (row for change in found.slots for row in _slot_rows(change)))
+
+
+def as_json(found: Difference) -> str:
+    """Return the same as data; numbers that JSON does not have (infinitely far) are null."""
+    return json.dumps(_finite(asdict(found)), allow_nan=False)
+
+
+def _finite(thing: Any) -> Any:
+    match thing:
+        case float() if not math.isfinite(thing):
+            return None
+        case Mapping():
+            return {key: _finite(inner) for key, inner in thing.items()}
+        case list() | tuple():
+            return [_finite(inner) for inner in thing]
+    return thing
 
 
 def _print_part(console: Console, title: str, rows: Iterable[Sequence[str]]) -> None:

@@ -12,6 +12,7 @@ from spatialrun.cli.console import print_line
 from spatialrun.cli.failure import error_lines
 from spatialrun.errors import StoreError
 from spatialrun.execute.spec import error_from_json
+from spatialrun.plan.wording import because_words
 from spatialrun.recipe.problems import choices, unknown
 from spatialrun.store.entries import TaskEntry
 from spatialrun.store.runs import Run
@@ -42,7 +43,7 @@ def _print_task(console: Console, task: TaskEntry) -> None:
     if peak := task.facts.get("peak_rss"):
         facts.append(f"{words.size(peak)} at most")
     if because := task.facts.get("because"):
-        facts.append(f"{because} failed")
+        facts.append(because_words(because))
     status = (task.status, STYLES.get(task.status, ""))
     print_line(console)
     print_line(

@@ -256,6 +256,10 @@ class _Application:
             executor = self.executors.at(place)
             if not self.sharing.take(ready) or self._made_meanwhile(ready):
                 continue
+            if self.interrupts.asked:  # meanwhile: to make an executor may take long
+                self.sharing.give_back(ready)
+                self.queue.add(ready)
+                return
             free = self.options.jobs - sum(each.threads for each in self.running.values())
             together = self.queue.together(running, width=width)
             threads = max(1, free // together)
@@ -436,7 +440,8 @@ class _Application:
         self._tell("task-waiting", ready.task.id, **who)
 
     def _tell(self, kind: Any, id: TaskId | None = None, **data: Any) -> None:
-        running = [str(each.ready.task.id) for each in self.running.values()]
+        # A copy: the interrupt, which has a thread of its own, tells too.
+        running = [str(each.ready.task.id) for each in self.running.copy().values()]
         self.reliance.tell(total=len(self.graph.tasks), ended=len(self.manifest), running=running)
         step, sample = id or ("", "")
         self.listener(Event(kind, step, sample, data))

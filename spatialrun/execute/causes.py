@@ -6,11 +6,18 @@ be imported for that.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 from spatialrun.errors import SpatialrunError, TaskError
 from spatialrun.execute.spec import TaskSpec
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""How the system refuses to write where a disk is full, or somebody's share of it."""
+_FULL = tuple(map(os.strerror, FULL))
 _NO_HOST_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 _NO_DEVICE_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _NO_DEVICE = (
@@ -33,6 +40,8 @@ def cause(problem: Exception, spec: TaskSpec) -> SpatialrunError:
     if isinstance(problem, MemoryError) or _says(problem, _NO_HOST_MEMORY):
         hint = "give it more with --memory, or run it where there is more"
         return TaskError("task.memory", f"{spec.uses} ran out of memory", hint=hint)
+    if isinstance(problem, OSError) and (problem.errno in FULL or _says(problem, _FULL)):
+        return _disk_full(problem, spec)
     if isinstance(problem, (RuntimeError, AssertionError)) and (found := _of_device(problem, spec)):
         return found
     return TaskError(
@@ -65,6 +74,19 @@ def _not_imported(problem: ImportError, spec: TaskSpec) -> TaskError:
         "task.import",
         f"{spec.uses} cannot import what it needs in {sys.executable}: {_words(problem)}",
         hint="a package there is broken, or does not fit another: install it again",
+    )
+
+
+def _disk_full(problem: OSError, spec: TaskSpec) -> TaskError:
+    """Return the error about files that a step itself writes: in the store, or beside one that is remote."""
+    if problem.filename:
+        place = str(Path(problem.filename).parent)
+    else:
+        place = tempfile.gettempdir() if "://" in spec.store else spec.store
+    return TaskError(
+        "task.disk-full",
+        f"{spec.uses} has no space to write to in {place}: {problem.strerror or _words(problem)}",
+        hint=f"make room in {place}, or keep the store (`store:`) or temporary files (TMPDIR) elsewhere",
     )
 
 

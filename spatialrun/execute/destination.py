@@ -9,11 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from spatialrun.errors import TaskError
+from spatialrun.execute.causes import FULL
 
 MARK = ".spatialrun"
 """In every exported folder: what has it may be replaced by a newer export."""
 
-_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+_REFUSED = FULL | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 
 class Destination:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from itertools import takewhile
 
 from spatialrun.errors import UsageError
+from spatialrun.execute.causes import no_device
+from spatialrun.execute.spec import TaskSpec
 from spatialrun.interpreters import AUTO, CPU, Interpreters, kind_of
 from spatialrun.plan.resolver import Decision
 from spatialrun.plan.task import Task
 
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 NO_GPU = "no GPU is found: steps that may use one run on the CPU (gpu: {device: cpu} says so beforehand)"
 
 
@@ -56,21 +59,34 @@ class Devices:
         self._interpreters.forget_devices()
 
 
-def variables(device: str) -> dict[str, str]:
-    """Return the variables of a process that sees one device and no other: to it ``cuda:3`` is ``cuda``."""
-    kind = kind_of(device)
+def variables(spec: TaskSpec) -> dict[str, str]:
+    """Return the variables of a task's process, which sees one device and no other: to it ``cuda:3`` is ``cuda``.
+
+    Raises
+    ------
+    TaskError
+        ``task.device-missing`` where it is none of those that this process may see: others have it.
+    """
+    kind = kind_of(spec.device)
     if kind == CPU:
-        return {"CUDA_VISIBLE_DEVICES": ""}
+        return {_VISIBLE: ""}
     if kind != "cuda":
         return {}
     # Without it cuBLAS may come to another sum each time, and torch refuses to be deterministic.
     found = {"CUBLAS_WORKSPACE_CONFIG": os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8")}
-    if kind != device:
-        found["CUDA_VISIBLE_DEVICES"] = _visible(int(device.partition(":")[2]), os.environ)
+    if kind != spec.device:
+        found[_VISIBLE] = _visible(spec, int(spec.device.partition(":")[2]), os.environ.get(_VISIBLE))
     return found
 
 
-def _visible(number: int, environ: Mapping[str, str]) -> str:
+def _visible(spec: TaskSpec, number: int, given: str | None) -> str:
     """Return how CUDA is told of a device, which is numbered among those that this process may see."""
-    names = [name for name in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    return names[number].strip() if number < len(names) else str(number)
+    if given is None:
+        return str(number)
+    names = (name.strip() for name in given.split(",") if name.strip())
+    shown = [*takewhile(lambda name: not name.startswith("-"), names)]  # CUDA reads no further than -1
+    if number >= len(shown):
+        known = [f"{kind_of(spec.device)}:{each}" for each in range(len(shown))]
+        said = " to ".join(dict.fromkeys([known[0], known[-1]])) + " alone" if known else "none"
+        raise no_device(spec, f"{_VISIBLE}={given} shows {said}")
+    return shown[number]

@@ -64,15 +64,10 @@ class Executors:
         if not self._writable:
             self._check_writable()
             self._writable = True
-        if place == "here":
-            self._here = self._here or InlineExecutor(self._listener)
-            return self._here
-        if place == "alone":
-            self._isolated = self._isolated or IsolatedExecutor(self._listener, self._options.jobs)
-            return self._isolated
-        if self._workers is None:
-            self._workers = self._cluster() if self._options.scheduler else self._pool()
-        return self._workers
+        executor = self._at(place)
+        if self._stopping:  # asked while there was none, or while it was made
+            executor.stop()
+        return executor
 
     def release(self) -> None:
         """End workers that wait for a task: a task needs their memory."""
@@ -80,7 +75,8 @@ class Executors:
             self._workers.release()
 
     def stop(self) -> None:
-        """Ask tasks that run in blocks to begin no more of them."""
+        """Ask tasks that run in blocks, now or later, to begin no more of them."""
+        self._stopping = True
         for executor in (self._here, self._workers, self._isolated):
             if executor is not None:
                 executor.stop()
@@ -90,6 +86,17 @@ class Executors:
         for executor in (self._isolated, self._workers):
             if executor is not None:
                 executor.close(now=now)
+
+    def _at(self, place: Place) -> Executor:
+        if place == "here":
+            self._here = self._here or InlineExecutor(self._listener)
+            return self._here
+        if place == "alone":
+            self._isolated = self._isolated or IsolatedExecutor(self._listener, self._options.jobs)
+            return self._isolated
+        if self._workers is None:
+            self._workers = self._cluster() if self._options.scheduler else self._pool()
+        return self._workers
 
     def _pool(self) -> Executor:
         return PoolExecutor(self._listener, self._options.jobs, self._options.jobs)

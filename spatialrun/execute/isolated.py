@@ -8,7 +8,6 @@ outputs go by way of the store, so the interpreter may be another than the run's
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -17,7 +16,8 @@ from spatialrun.errors import TaskError, UsageError, Where
 from spatialrun.execute import worker
 from spatialrun.execute.causes import cause, no_device
 from spatialrun.execute.devices import variables
-from spatialrun.execute.events import Event, Listener
+from spatialrun.execute.events import Listener
+from spatialrun.execute.heard import Heard
 from spatialrun.execute.local import died
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
 from spatialrun.execute.versions import minor
@@ -29,11 +29,6 @@ from spatialrun.steps import catalogue
 START = "from spatialrun.execute.isolated import serve; serve()"
 MOST = 64
 """Tasks at a time: no machine has more devices."""
-LONGEST_LOG = 2000
-TAIL = 8
-"""Lines of the log that an error shows."""
-_WITH_TAIL = (TaskError.__name__, UsageError.__name__)
-"""Errors of which the log may say more; those of data and of the store say all themselves."""
 
 
 class IsolatedExecutor:
@@ -78,18 +73,20 @@ class IsolatedExecutor:
         self._threads.shutdown(cancel_futures=now)
 
     def _run(self, spec: TaskSpec) -> TaskResult:
-        heard = _Heard(spec, self._listener)
+        heard = Heard(spec, self._listener)
         try:
             process = Worker(
                 self._threads_each,
                 python=spec.python,
                 start=START,
-                variables={"PYTHONFAULTHANDLER": "1"} | variables(spec.device),
+                variables={"PYTHONFAULTHANDLER": "1"} | variables(spec),
                 printed=heard.printed,
             )
+        except TaskError as missing:
+            return heard.failed(missing.at(step=spec.step, sample=spec.sample))
         except OSError as problem:  # it has gone since it was asked what it has
-            missing = f"{spec.python} cannot be started: {problem.strerror or problem}"
-            return heard.failed(UsageError("interpreter.missing", missing, where=_where(spec)))
+            gone = f"{spec.python} cannot be started: {problem.strerror or problem}"
+            return heard.failed(UsageError("interpreter.missing", gone, where=_where(spec)))
         self._busy.add(process)
         if self._closing:  # it was made while the others were being ended
             process.kill()
@@ -107,44 +104,6 @@ class IsolatedExecutor:
             self._busy.discard(process)
             process.kill()  # what it made is in the store: nothing is lost, and its device is free
             process.close()
-
-
-class _Heard:
-    """Passes on what a task tells and prints, and keeps it: a process that dies cannot."""
-
-    def __init__(self, spec: TaskSpec, listener: Listener) -> None:
-        self._spec = spec
-        self._listener = listener
-        self._lines: deque[str] = deque(maxlen=LONGEST_LOG)
-        self._told = 0
-
-    def __call__(self, event: Event) -> None:
-        """Hear an event."""
-        if event.kind in ("task-log", "task-warning"):
-            self._told += 1
-            self._lines.append(f"{'warning: ' * (event.kind == 'task-warning')}{event.data['line']}")
-        self._listener(event)
-
-    def printed(self, line: str) -> None:
-        """Hear a line that the process prints."""
-        self._lines.append(line)
-        self._listener(Event("task-log", self._spec.step, self._spec.sample, {"line": line}))
-
-    def whole(self, result: TaskResult) -> TaskResult:
-        """Return a result with what was printed in its log."""
-        log = [*self._lines, *result.facts.get("log", ())[self._told :]]  # a traceback is in the log alone
-        error = result.error
-        if error is not None and error["kind"] in _WITH_TAIL:
-            error = {**error, "what": _with_tail(error["what"], log)}
-        return replace(result, facts={**result.facts, "log": log}, error=error)
-
-    def failed(self, error: TaskError | UsageError) -> TaskResult:
-        """Return the result of a task whose process is gone."""
-        return self.whole(TaskResult(error=error_to_json(error)))
-
-
-def _with_tail(what: str, log: list[str]) -> str:
-    return "\n".join([what, "its log ends:", *(f"  {line}" for line in log[-TAIL:])]) if log else what
 
 
 def _died(spec: TaskSpec, how: str, *, begun: bool) -> TaskError | UsageError:

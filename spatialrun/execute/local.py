@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from spatialrun.errors import TaskError, UsageError, Where
-from spatialrun.execute.events import Event, Listener
+from spatialrun.execute.events import Listener
+from spatialrun.execute.heard import Heard
 from spatialrun.execute.spec import TaskResult, TaskSpec, error_to_json
 from spatialrun.execute.watch import Watch
 from spatialrun.execute.worker import Worker, WorkerDied, run
@@ -122,15 +123,14 @@ class PoolExecutor:
             worker.kill()
         elif self._stopping:
             worker.stop()
-        heard = Heard(self._listener)
+        heard = Heard(spec, self._listener)
         watch = Watch(spec, worker)
         try:
             with watch:
                 result = worker.run(spec, heard, watch.begin)
         except WorkerDied as death:
             worker.close()
-            error = watch.verdict or died(spec, str(death))
-            return TaskResult(facts={"log": heard.lines}, error=error_to_json(error))
+            return heard.failed(watch.verdict or died(spec, str(death)))
         except BaseException:  # the listener's
             worker.kill()
             worker.close()
@@ -142,20 +142,6 @@ class PoolExecutor:
         else:
             self._idle.append(worker)
         return result
-
-
-class Heard:
-    """Passes events on and keeps the log: a worker that dies cannot give its own."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self.lines: list[str] = []
-
-    def __call__(self, event: Event) -> None:
-        """Hear an event."""
-        if event.kind in ("task-log", "task-warning"):
-            self.lines.append(str(event.data["line"]))
-        self._listener(event)
 
 
 def _unseen(spec: TaskSpec) -> UsageError:

@@ -8,19 +8,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from spatialrun.execute.machine import free_memory
+
 DEFAULT_SHARE = 0.7
 
 
 def default_budget() -> int:
     """Return the part of the free memory that a run may use when it is not told."""
-    return int(DEFAULT_SHARE * _available())
-
-
-def _available() -> int:
-    with suppress(OSError, ValueError, IndexError):
-        text = Path("/proc/meminfo").read_text()
-        return int(re.search(r"MemAvailable:\s+(\d+) kB", text)[1]) * 1024  # type: ignore[index]
-    return 8 * 2**30
+    return int(DEFAULT_SHARE * free_memory())
 
 
 def anonymous(pid: int | str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from spatialrun.execute.machine import cores
 from spatialrun.execute.memory import default_budget
 
 
@@ -15,9 +16,9 @@ class Options:
     Attributes
     ----------
     jobs
-        Cores to use; all by default.
+        Cores to use; all that this process may use by default.
     memory
-        Bytes that the run may use; 70% of what is free by default.
+        Bytes that the run may use; 70% of what is free to this process by default.
     scheduler
         Address of a dask cluster's scheduler, to compute there; ``DASK_SCHEDULER_ADDRESS`` by default.
     keep_going
@@ -29,7 +30,7 @@ class Options:
         of this process cannot hold a task to it; on a cluster, blocks that have begun come to their end.
     """
 
-    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    jobs: int = field(default_factory=cores)
     memory: int = field(default_factory=default_budget)
     scheduler: str | None = field(default_factory=lambda: os.environ.get("DASK_SCHEDULER_ADDRESS") or None)
     keep_going: bool = True

@@ -25,8 +25,9 @@ class Tries:
         self._said: dict[TaskId, list[str]] = {}
 
     def allowed(self, task: Task) -> int:
-        """How often the task may be tried in all."""
-        return 1 + (task.entry.retries or self._options.retries)
+        """How often the task may be tried in all: its step says it, else the run."""
+        own = task.entry.retries
+        return 1 + (self._options.retries if own is None else own)
 
     def failed(self, task: Task) -> int:
         """How many of its tries have failed."""

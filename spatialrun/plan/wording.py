@@ -1,4 +1,4 @@
-"""A reason in words: ``n_svg: 500 -> 800``."""
+"""Reasons in words: ``n_svg: 500 -> 800``."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ def reason_words(reason: Reason) -> str:
             return "forced"
         case "destination":
             return f"{words.place(reason.name)} {'is missing' if reason.new == 'missing' else 'was altered'}"
+
+
+def because_words(because: str) -> str:
+    """Return why a task was not come to: another task failed, or the run was ``interrupted``."""
+    return "the run was interrupted" if because == "interrupted" else f"{because} failed"
 
 
 def _changed(reason: Reason, changed: str, *, added: str, removed: str) -> str:

@@ -66,9 +66,9 @@ class StepEntry:
     matrix
         The values of the parameters that the matrix varies, by name; ``None`` without a matrix.
     retries
-        How often a task is tried again when it fails.
+        How often a task is tried again when it fails; ``None`` where the step does not say.
     timeout_s
-        How many seconds a task may take; ``None`` for any.
+        How many seconds a task may take; ``None`` where the step does not say.
     gpu
         How a task is run, of a step type that may use a GPU; ``None`` of any other.
     """
@@ -83,7 +83,7 @@ class StepEntry:
     where: Where
     base_id: str
     matrix: Mapping[str, Any] | None
-    retries: int
+    retries: int | None
     timeout_s: float | None
     gpu: Gpu | None
     entries: Mapping[str, Entry] = field(repr=False, compare=False)

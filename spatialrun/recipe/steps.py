@@ -182,10 +182,10 @@ class StepReader:
             after += known.get(name, ())
         return tuple(dict.fromkeys(after))
 
-    def _retries(self, node: Node | None, id: str) -> int:
+    def _retries(self, node: Node | None, id: str) -> int | None:
         if node is None or is_null(node):
-            return 0
-        return self._values.whole_number(node, "retries", most=MAX_RETRIES, step=id) or 0
+            return None
+        return self._values.whole_number(node, "retries", most=MAX_RETRIES, step=id)
 
     def _how(self, node: Node | None, step: Step, id: str) -> Gpu | None:
         own = self._gpu_reader.read(node, step=id)

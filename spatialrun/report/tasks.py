@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from spatialrun.plan.reasons import Reason
-from spatialrun.plan.wording import reason_words, value
+from spatialrun.plan.wording import because_words, reason_words, value
 from spatialrun.store.entries import TaskEntry
 from spatialrun.store.runs import Run
 
@@ -120,7 +120,7 @@ def _task(entry: TaskEntry) -> Task:
     facts = entry.facts
     why = tuple(reason_words(Reason(**reason)) for reason in facts.get("reasons", ()))
     if because := facts.get("because"):
-        why = ("the run was interrupted",) if because == "interrupted" else (f"{because} failed",)
+        why = (because_words(because),)
     inputs = {slot: digest for _, slot, digest in entry.identity.get("inputs", ())}
     return Task(
         entry.sample,

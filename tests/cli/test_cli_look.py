@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from spatialrun.api import load
+from spatialrun.cli.render_log import print_log
 from spatialrun.cli.render_table import Selection, of_domain
 from spatialrun.cli.show import show
 from spatialrun.execute.apply import Options
+from spatialrun.store.store import open_store
 
 BY_COUNTS = "obs", "--sort", "-total_counts", "--columns", "spot,total_counts"
 
@@ -166,6 +169,19 @@ def test_log_shows_tasks_with_their_lines(call, store):
     assert result.lines[0].startswith("run ")
     assert "read p1  done  read.visium" in result.out
     assert "    60 of 60 spots, 40 of 40 genes" in result.out
+
+
+def test_log_says_why_tasks_were_not_come_to(store):
+    run = open_store(store).runs.latest()
+    why = {("depth", "p1"): "interrupted", ("depth", "p2"): "read p2"}
+    tasks = {
+        id: replace(run.tasks[id], status="skipped", facts={"because": said}) for id, said in why.items()
+    }
+    console = Console(width=100, record=True)
+    print_log(console, replace(run, tasks=tasks))
+    text = console.export_text()
+    assert "depth p1  skipped  plot.spatial, the run was interrupted\n" in text
+    assert "depth p2  skipped  plot.spatial, read p2 failed\n" in text
 
 
 def test_log_of_one_task(call, store):

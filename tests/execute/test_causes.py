@@ -1,5 +1,8 @@
 """What exceptions of a step mean. Their texts are torch's own; no device is needed to raise them."""
 
+import errno
+import os
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -34,6 +37,10 @@ class AcceleratorError(RuntimeError):
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "device-lost"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"), "memory"),
         (MemoryError("Unable to allocate 7 TiB for an array"), "memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk-full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/lab/store/partial/x"), "disk-full"),
+        (OSError("[Errno 28] Can't write data (error message = 'No space left on device')"), "disk-full"),
+        (OSError(errno.ENOENT, "No such file or directory"), "failed"),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), "missing-package"),
         (ModuleNotFoundError("No module named 'skimage.io'", name="skimage.io"), "missing-package"),
         (ImportError("libcudnn.so.9: cannot open shared object file"), "import"),
@@ -54,6 +61,22 @@ def test_what_is_coded_already_stays_as_it_is():
 def test_torchs_advice_is_left_to_the_log():
     error = cause(RuntimeError("CUDA error: misaligned address\nCompile with `TORCH_USE_CUDA_DSA`"), ON_CUDA)
     assert error.what == "cuda failed under domains.deepst: RuntimeError: CUDA error: misaligned address"
+
+
+@pytest.mark.parametrize(
+    ("store", "file", "place"),
+    [
+        ("/lab/store", None, "/lab/store"),
+        ("/lab/store", "/lab/store/partial/x/scratch/0", "/lab/store/partial/x/scratch"),
+        ("s3://lab/store", None, tempfile.gettempdir()),
+    ],
+)
+def test_a_full_disk_is_said_with_where_it_is(store, file, place):
+    number = errno.ENOSPC
+    error = cause(OSError(number, os.strerror(number), file), replace(SPEC, store=store))
+    assert error.what == f"svg.spatialde has no space to write to in {place}: {os.strerror(number)}"
+    assert f"make room in {place}" in error.hint
+    assert "report" not in error.hint
 
 
 def test_a_missing_package_is_named_with_who_lacks_it():

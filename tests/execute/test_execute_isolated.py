@@ -107,11 +107,21 @@ class TestDevices:
         assert turns.keys() == {"cuda '5'", "cuda 'GPU-7'"}
         assert all(ways == ["in", "out"] * (len(ways) // 2) for ways in turns.values())
 
-    def test_the_one_that_is_named_is_taken(self, bench, claimed_devices):
+    def test_the_one_that_is_named_is_taken(self, bench, claimed_devices, monkeypatch):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         claimed_devices("cuda:0", "cuda:1")
         step(bench, "test.on_device", 'gpu: {device: "cuda:1"}')
         outcome, _ = apply(bench)
         assert "device cuda, CUDA 1" in entry(outcome.run, "x").facts["log"]
+
+    def test_one_that_belongs_to_another_job_is_left_alone(self, bench, claimed_devices, monkeypatch):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+        claimed_devices("cuda:0")
+        step(bench, "test.on_device", 'gpu: {device: "cuda:1"}')
+        error, log = failed(bench)
+        assert error.code == "task.device-missing"
+        assert "CUDA_VISIBLE_DEVICES=2 shows cuda:0 alone" in error.what
+        assert log == []
 
     def test_one_that_was_claimed_and_is_not_there(self, bench, claimed_devices):
         pytest.importorskip("torch")

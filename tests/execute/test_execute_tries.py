@@ -66,6 +66,11 @@ class TestRetries:
         forget(flag)
         assert bench.load().apply(Options(jobs=1, memory=MEMORY, retries=1)).run.status == "done"
 
+    def test_a_step_that_says_none_has_none(self, bench, flag):
+        step(bench, "test.flaky", "retries: 0", value=1)
+        outcome = bench.load().apply(Options(jobs=1, memory=MEMORY, retries=2))
+        assert (codes(outcome.errors), len(notes(flag))) == (["task.failed"], 1)
+
     def test_what_cannot_end_otherwise_is_not_tried_again(self, bench, flag):
         step(bench, "test.silent", "retries: 5")
         events: list[Event] = []
@@ -82,6 +87,7 @@ class TestTimeouts:
         (error,) = outcome.errors
         assert (error.code, error.where.step, error.where.sample) == ("task.timeout", "x", "a")
         assert "2 s" in error.what
+        assert error.what.endswith("its log ends:\n  here we go")
         assert statuses(outcome.run) == {"read": "done", "x": "failed", "other": "done"}
         assert entry(outcome.run, "x").facts["log"] == ["here we go"]
 

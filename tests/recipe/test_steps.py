@@ -24,7 +24,8 @@ def test_timeout(read, timeout, seconds):
 
 def test_neither_by_default(read):
     step = read(f"{HEAD}  timeout:\n  retries: ~").steps[0]
-    assert (step.retries, step.timeout_s) == (0, None)
+    assert (step.retries, step.timeout_s) == (None, None)
+    assert read(f"{HEAD}  retries: 0").steps[0].retries == 0, "another thing than to say nothing"
     assert read(f"{HEAD}  retries: 3").steps[0].retries == 3
 
 

@@ -99,7 +99,7 @@ class SimulateVisiumHd(Step):
     """
 
     name = "simulate.visium_hd"
-    version = 2
+    version = 3
     determinism = "seeded"
     distributions = ("numpy",)
     Params = SimulateVisiumHdParams

@@ -83,9 +83,11 @@ def test_bins_lie_on_a_square_array_row_by_row(section):
     place = section.array_row.astype(int) * section.side + section.array_col
     assert (np.diff(place) > 0).all()
     xy = section.spatial(section.array_row, section.array_col) * MICRONS_PER_PIXEL
-    step = section.array_col[1:] - section.array_col[:-1]
-    beside = (np.diff(section.array_row) == 0) & (step == 1)
-    np.testing.assert_allclose(np.diff(xy, axis=0)[beside], [[8.0, 0.0]] * beside.sum(), atol=1e-9)
+    beside = (np.diff(section.array_row) == 0) & (np.diff(section.array_col) == 1)
+    askew = np.deg2rad(0.9)
+    step = 8.0 * np.array([np.cos(askew), np.sin(askew)])
+    np.testing.assert_allclose(np.diff(xy, axis=0)[beside], [step] * beside.sum(), atol=1e-9)
+    assert len(np.unique(xy[:, 0])) == len(np.unique(xy[:, 1])) == len(xy)
     assert section.scalefactors["spot_diameter_fullres"] * MICRONS_PER_PIXEL == pytest.approx(8.0)
     assert section.barcodes(section.array_row[:1], section.array_col[:1])[0] == (
         b"s_008um_%05d_%05d-1" % (section.array_row[0], section.array_col[0])

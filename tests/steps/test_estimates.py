@@ -42,7 +42,7 @@ api.load(sys.argv[1]).select(until=[sys.argv[2]]).apply(Options(jobs=1, memory=8
 
 @pytest.fixture(scope="module")
 def lattice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lattice of 22,500 spots of bands, 3 million counts that are not zero."""
+    """A lattice of 22,500 spots of bands, askew as on any slide, 3 million counts that are not zero."""
     import anndata
     import pandas as pd
 
@@ -56,7 +56,7 @@ def lattice(tmp_path_factory: pytest.TempPathFactory) -> Path:
         counts.tocsr(),
         obs=pd.DataFrame(index=[f"bin{i}" for i in range(N_SPOTS**2)]),
         var=pd.DataFrame(index=[f"gene{i}" for i in range(N_GENES)]),
-        obsm={"spatial": 29.0 * np.column_stack([column, row])},
+        obsm={"spatial": np.column_stack([column, row]) @ [[29.0, 0.5], [-0.5, 29.0]]},
     )
     data.write_h5ad(folder / "lattice.h5ad")
     kernels = "{kernel_space: {SE: [60, 300], PER: [900]}}"

@@ -18,6 +18,8 @@ from spatialrun.methods.simulate.visium import FIDUCIAL_UM, LOWRES_PIXELS, MICRO
 
 FILLED = 0.6
 """Share of the array's bins that lie on tissue."""
+ASKEW = np.deg2rad(0.9)
+"""By which the array is turned in the image: no slide lies straight, every bin has an x and a y of its own."""
 EVENTS_PER_BLOCK = 4_000_000
 """Expected counts that are drawn at once: bounds the memory, whatever the size of the sample."""
 
@@ -66,7 +68,7 @@ class SimulatedVisiumHd:
 
     def spatial(self, array_row: np.ndarray, array_col: np.ndarray) -> np.ndarray:
         """(M, 2) float64: x, y of the centres of any bins of the array, in full-resolution pixels."""
-        return _places(array_row, array_col, self.bin_um) / MICRONS_PER_PIXEL
+        return _places(array_row, array_col, self.side, self.bin_um) / MICRONS_PER_PIXEL
 
     def barcodes(self, array_row: np.ndarray, array_col: np.ndarray) -> np.ndarray:
         """(M,) bytes: the barcodes of any bins of the array, as Space Ranger names them."""
@@ -158,9 +160,9 @@ def simulate_visium_hd(
     """Simulate one section of Visium HD, as `simulate_visium` does a section of Visium.
 
     Half of the variable genes mark domains, the others have an equal number of each other pattern. Bins lie
-    without gaps on a square array, of which the tissue fills a little over half. With the default
-    depth and 18,000 genes about 1.5% of the counts are not zero, as in real bins of 8 micrometres. Nothing of
-    the size bins x genes is made: the counts are drawn when they are asked for.
+    without gaps on a square array, a little askew in the image, of which the tissue fills a little over half.
+    With the default depth and 18,000 genes about 1.5% of the counts are not zero, as in real bins of 8
+    micrometres. Nothing of the size bins x genes is made: the counts are drawn when they are asked for.
 
     Parameters
     ----------
@@ -184,7 +186,7 @@ def simulate_visium_hd(
     rng = np.random.default_rng([seed, 0])
     side = int(np.ceil(np.sqrt(n_bins / FILLED)))
     array_row, array_col = np.divmod(np.arange(side * side, dtype=np.int32), np.int32(side))
-    um = _places(array_row, array_col, bin_um)
+    um = _places(array_row, array_col, side, bin_um)
     on_tissue, tissue = draw_layers(rng, um, n_bins, n_domains)
     # Row by row, as Space Ranger names and orders them.
     on_tissue = np.sort(on_tissue)
@@ -252,6 +254,9 @@ def _planted(
     return np.concatenate([markers, others]), np.concatenate([np.zeros(n_domain, dtype=int), kinds])
 
 
-def _places(array_row: np.ndarray, array_col: np.ndarray, bin_um: int) -> np.ndarray:
-    """(M, 2): x, y of bins' centres in micrometres from the frame's corner."""
-    return MARGIN_UM + bin_um * (np.column_stack([array_col, array_row]) + 0.5)
+def _places(array_row: np.ndarray, array_col: np.ndarray, side: int, bin_um: int) -> np.ndarray:
+    """(M, 2): x, y of bins' centres in micrometres from the frame's corner, turned about the array's middle."""
+    straight = np.column_stack([array_col, array_row]) + 0.5 - side / 2
+    turn = np.array([[np.cos(ASKEW), np.sin(ASKEW)], [-np.sin(ASKEW), np.cos(ASKEW)]])
+    places: np.ndarray = MARGIN_UM + bin_um * (side / 2 + straight @ turn)
+    return places

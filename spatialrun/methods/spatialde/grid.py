@@ -113,8 +113,11 @@ def gaussian_taps(values: Array, scale: float, step: float, width: int, *, norma
     """
     position = (values - values[0]) / step
     base = np.floor(position).astype(np.int64)
-    offset = position[:, None] - (base[:, None] + np.arange(width) - (width // 2 - 1))
-    weights = np.exp(-np.square(offset * (step / scale)))
+    # In place: where every spot has coordinates of its own, these are the set-up's largest arrays.
+    weights = position[:, None] - (base[:, None] + np.arange(width) - (width // 2 - 1))
+    weights *= step / scale
+    np.negative(np.square(weights, out=weights), out=weights)
+    np.exp(weights, out=weights)
     if normalised:
         weights *= np.sqrt(step / (scale * np.sqrt(np.pi / 2.0)))
     return Taps(base, weights, int(base[-1]) + width)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spatialrun.methods.spatialde import levels
 from spatialrun.methods.spatialde.family import chebyshev, gauss_classes, interpolation
-from spatialrun.methods.spatialde.features import LowRankGram, gram
+from spatialrun.methods.spatialde.features import Gram, LowRankGram, gram
 from spatialrun.methods.spatialde.grid import Grid, Spots
 from spatialrun.methods.spatialde.kernels import Kernel
 from spatialrun.methods.spatialde.neighbours import NeighbourKernel
@@ -43,14 +43,17 @@ def gridded_setup(
 ) -> Arrays:
     """The arrays of a setup that depend on kernels, for spots ``x`` (n, 2) in the order of ``ordered_spots``."""
     spots, classes = Spots.of(x), SizeClasses.of(size)
-    regimes = {
-        k: levels.regime(spots, kernel.lengthscale) for k, kernel in enumerate(kernels) if kernel.kind == "SE"
-    }
-    low = {k: gram(kernel, x, centred=not reference) for k, kernel in enumerate(kernels) if k not in regimes}
-    sums = {
-        k: kernel_sums(one.powers, classes, n_shapes, pool, keep=one.name in DIRECT, reference=reference)
-        for k, one in regimes.items()
-    }
+    regimes: dict[int, levels.Regime] = {}
+    sums: dict[int, KernelSums] = {}
+    low: dict[int, Gram] = {}
+    for k, kernel in enumerate(kernels):
+        if kernel.kind == "SE":
+            regimes[k], powers = levels.regime(spots, kernel.lengthscale)
+            keep = regimes[k].name in DIRECT
+            sums[k] = kernel_sums(powers, classes, n_shapes, pool, keep=keep, reference=reference)
+            del powers  # where every spot has coordinates of its own, those of all kernels fill the memory
+        else:
+            low[k] = gram(kernel, x, centred=not reference)
     moments = {k: one.moments for k, one in sums.items()}
     shape = shapes(spots, regimes, sums, classes, n_shapes, pool)
     third = {k: one.third for k, one in sums.items()}
@@ -114,7 +117,7 @@ def _forms(
     in_rows = dict(features)
     errors = {}
     if tiles:
-        long = {k: K for k, one in regimes.items() if isinstance(K := one.powers[0], AxisProduct)}
+        long = {k: K for k, one in regimes.items() if isinstance(K := one.kernel, AxisProduct)}
         in_tiles = in_rows | {k: compressed(K.features(slice(None))) for k, K in long.items()}
         errors = dict.fromkeys(long, RESIDUAL)
         regimes = {k: one for k, one in regimes.items() if k not in in_tiles}
@@ -147,7 +150,7 @@ def _forms(
 
 
 def _stored(prefix: str, regime: levels.Regime) -> Arrays:
-    K = regime.powers[0]
+    K = regime.kernel
     if isinstance(K, Grid):
         return levels.stored(prefix, K)
     assert isinstance(K, NeighbourKernel)

@@ -40,13 +40,17 @@ CUT = 1e-11
 PAIRS = 5_000
 
 
+Powers = tuple[SpotKernel, SpotKernel, SpotKernel]
+"""A kernel, and its elementwise square and cube."""
+
+
 @dataclass(frozen=True)
 class Regime:
-    """How one squared exponential kernel is handled: its name, and the kernel and its powers over the spots."""
+    """How one squared exponential kernel is handled: its name, and the kernel over the spots."""
 
     name: str
     lengthscale: float
-    powers: tuple[SpotKernel, SpotKernel, SpotKernel]
+    kernel: SpotKernel
 
 
 def suited(spots: Spots, lengthscale: float) -> bool:
@@ -60,12 +64,15 @@ def _nodes(spots: Spots, lengthscale: float) -> float:
     return float(np.prod([FINE.nodes(extent, lengthscale) for extent in spots.extents]))
 
 
-def regime(spots: Spots, lengthscale: float) -> Regime:
-    """Choose by the number of spots, the box around them and the lengthscale."""
+def regime(spots: Spots, lengthscale: float) -> tuple[Regime, Powers]:
+    """Choose by the number of spots, the box around them and the lengthscale.
+
+    The powers are as large as the kernel each, and needed for its sums alone.
+    """
     lengths = [lengthscale / np.sqrt(power) for power in (1.0, 2.0, 3.0)]
     products = [AxisProduct.of(spots, length, MOST_FEATURES * (p + 1)) for p, length in enumerate(lengths)]
     if products[0] is not None and products[1] is not None and products[2] is not None:
-        return Regime("low rank", lengthscale, (products[0], products[1], products[2]))
+        return Regime("low rank", lengthscale, products[0]), (products[0], products[1], products[2])
     if not suited(spots, lengthscale):
         found = mean_neighbours(spots.coordinates, lengthscale)
         raise DataError(
@@ -77,10 +84,10 @@ def regime(spots: Spots, lengthscale: float) -> Regime:
     nodes = _nodes(spots, lengthscale)
     if nodes > NODES_A_SPOT * len(spots):
         near = NeighbourKernel.of(spots.coordinates, lengthscale)
-        return Regime("neighbours", lengthscale, (near, near.power(2), near.power(3)))
+        return Regime("neighbours", lengthscale, near), (near, near.power(2), near.power(3))
     name = "grid" if nodes > COARSE_NODES_A_SPOT * len(spots) else "coarse grid"
     grids = [Grid.of(spots, length) for length in lengths]
-    return Regime(name, lengthscale, (grids[0], grids[1], grids[2]))
+    return Regime(name, lengthscale, grids[0]), (grids[0], grids[1], grids[2])
 
 
 @dataclass
@@ -109,7 +116,7 @@ def sources(spots: Spots, regimes: Mapping[int, Regime]) -> list[Source]:
     """Grids for all kernels that reach over coarse nodes, the shorter ones first."""
     found: list[Source] = []
     for index, one in sorted(regimes.items(), key=lambda item: item[1].lengthscale):
-        K = one.powers[0]
+        K = one.kernel
         if one.name not in ("coarse grid", "low rank"):
             continue
         if not found or one.lengthscale < WIDER * found[-1].lengthscale:
@@ -167,7 +174,7 @@ def errors(
     through = {target.kernel: (source, target) for source in held for target in source.targets}
     found = {}
     for index, one in regimes.items():
-        K = one.powers[0]
+        K = one.kernel
         exact = np.exp(-distance / (2.0 * one.lengthscale**2))
         if index in through:
             value = _through(spots, *through[index], i, j)

@@ -48,7 +48,7 @@ def shapes(
     for k, one in regimes.items():
         c = at @ sums[k].moments.c
         shift = c * (S1 - S2 / S1) / (len(spots) - 1)
-        K = one.powers[0]
+        K = one.kernel
         alone = component_eigenvalues(K, W, c) if isinstance(K, NeighbourKernel) else None
         if k in known:
             trace = 2.0 * float(at[0] @ sums[k].moments.E)
@@ -87,7 +87,7 @@ def _by_density(
     spots: Spots, regime: Regime, W: Array, second: Array, centring: Array, pool: Executor
 ) -> tuple[list[Array], list[int]]:
     """Groups of a local kernel's eigenvalues for each column of ``W``, whose Σ λ² are ``second``."""
-    K, n_shapes = regime.powers[0], W.shape[1]
+    K, n_shapes = regime.kernel, W.shape[1]
     if isinstance(K, NeighbourKernel):
         third = neighbour_cumulants(K, W) - centring
         root = np.sqrt(W)

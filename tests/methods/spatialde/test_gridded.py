@@ -197,7 +197,7 @@ def test_grid_kernels_are_the_gaussian() -> None:
 
 def test_kernels_follow_from_one_grid() -> None:
     spots = Spots.of(np.random.default_rng(1).random((20_000, 2)) * 1000.0)
-    regimes = {k: regime(spots, length) for k, length in enumerate((40.0, 120.0, 900.0))}
+    regimes = {k: regime(spots, length)[0] for k, length in enumerate((40.0, 120.0, 900.0))}
     assert [one.name for one in regimes.values()] == ["coarse grid", "coarse grid", "low rank"]
     held = sources(spots, regimes)
     assert [target.kernel for target in held[0].targets] == [0, 1, 2]

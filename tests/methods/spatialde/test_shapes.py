@@ -21,9 +21,9 @@ def cumulants(x: np.ndarray, lengthscale: float) -> tuple[np.ndarray, np.ndarray
     """Third and fourth cumulants (2, N_SHAPES) of the groups, and of all eigenvalues."""
     size = np.random.default_rng(5).lognormal(0.0, 0.4, len(x))
     spots, classes = Spots.of(x), SizeClasses.of(size / size.mean())
-    regime = levels.regime(spots, lengthscale)
+    regime, powers = levels.regime(spots, lengthscale)
     with ThreadPoolExecutor(2) as pool:
-        sums = kernel_sums(regime.powers, classes, N_SHAPES, pool, keep=False, reference=False)
+        sums = kernel_sums(powers, classes, N_SHAPES, pool, keep=False, reference=False)
         values, counts = shapes.shapes(spots, {0: regime}, {0: sums}, classes, N_SHAPES, pool)[0]
     assert counts.sum() == len(x) - 1
     W = classes.shape(N_SHAPES)[0][classes.index]
@@ -52,6 +52,6 @@ def test_of_clusters_of_spots_far_apart() -> None:
     rng = np.random.default_rng(2)
     centres = rng.uniform(0.0, 3000.0, (30, 2))
     x = np.concatenate([centre + rng.normal(0.0, 2.0, (30, 2)) for centre in centres])
-    assert levels.regime(Spots.of(x), 2.0).name == "neighbours"
+    assert levels.regime(Spots.of(x), 2.0)[0].name == "neighbours"
     found, exact = cumulants(x, 2.0)
     np.testing.assert_allclose(found, exact, rtol=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -67,6 +68,26 @@ def test_it_holds_together(small, capsys, name, profiles):
     options = [word for profile in profiles for word in ("--profile", profile)]
     assert main(["check", str(RECIPES / f"{name}.yaml"), *options]) == 0, capsys.readouterr().err
     assert named(name, profiles=profiles).plan().tasks
+
+
+@pytest.mark.parametrize("um", [2, 8, 16, 24])
+def test_visium_hd_at_any_size(small, monkeypatch, um):
+    """As its comments say: ``bin_um`` of any size, ``HD`` as outs, or as the folder of one size."""
+    squares = Path(os.environ["HD"]) / "binned_outputs"
+    for other in ("002", "016"):
+        shutil.copytree(squares / "square_008um", squares / f"square_{other}um")
+    assert "--set steps.read.with.bin_um=" in (RECIPES / "visium_hd.yaml").read_text(encoding="utf-8")
+
+    def folder(*overrides: str) -> Path:
+        tasks = named("visium_hd", *overrides).graph.tasks
+        (read,) = (task for id, task in tasks.items() if id.step == "read")
+        return read.externals["matrix"].parent
+
+    source = {2: "square_002um", 8: "square_008um", 16: "square_016um", 24: "square_008um"}[um]
+    assert folder(f"steps.read.with.bin_um={um}") == squares / source
+    assert folder() == squares / "square_008um"
+    monkeypatch.setenv("HD", str(squares / "square_016um"))
+    assert folder() == squares / "square_016um"
 
 
 def test_histology_without_the_image(data, small):

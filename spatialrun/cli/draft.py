@@ -25,10 +25,8 @@ ANALYSIS = """\
     with: {n_svg: 500}
 
   # The best of them on the tissue.
-  - id: top_genes
-    uses: plot.spatial
-    with: {color: {top: 6, by: spatialde.rank}, ncols: 3}
-
+"""
+TABLE = """\
   # All of them as a table.
   - id: svg_table
     uses: export.table
@@ -40,6 +38,8 @@ ANALYSIS = """\
 """
 WRITERS = ("qc.metrics", "normalize.log", "svg.spatialde")
 """The step types of the analysis that write into samples."""
+BINS = "read.visium_hd"
+"""The step type that reads bins, which are squares, and not round spots."""
 STORE = "results"
 CLIMB = os.path.join(os.pardir, os.pardir, os.pardir)  # noqa: PTH118 (it is compared as text)
 
@@ -61,7 +61,7 @@ def draft(found: Sequence[Found], base: Path) -> str:
         "steps:",
         *_readers(found),
     ]
-    return "\n".join(lines) + "\n" + ANALYSIS
+    return "\n".join(lines) + "\n" + ANALYSIS + "\n".join(_figures(found)) + "\n" + TABLE
 
 
 def _readers(found: Sequence[Found]) -> Iterator[str]:
@@ -74,6 +74,23 @@ def _readers(found: Sequence[Found]) -> Iterator[str]:
         if clashes := sorted(_rewritten() & frozenset().union(*(entry.slots for entry in mine))):
             yield f"    with: {{skip: [{', '.join(clashes)}]}}   # computed anew below"
         yield ""
+
+
+def _figures(found: Sequence[Found]) -> Iterator[str]:
+    """Draw the best genes: of spots as they are by default, of bins as squares."""
+    bins = [entry for entry in found if entry.uses == BINS]
+    spots = [entry for entry in found if entry.uses != BINS]
+    for mine, others, id, shape in (
+        (spots, bins, "top_genes", ""),
+        (bins, spots, "top_genes_of_bins" if spots else "top_genes", ", shape: square"),
+    ):
+        if mine:
+            yield f"  - id: {id}"
+            yield "    uses: plot.spatial"
+            if others:
+                yield f"    samples: [{', '.join(_name(entry.name) for entry in mine)}]"
+            yield f"    with: {{color: {{top: 6, by: spatialde.rank}}, ncols: 3{shape}}}"
+            yield ""
 
 
 def _rewritten() -> frozenset[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres")
+
+
+PIECE = 1 << 16
+"""Rows that are read at once."""
+_BUFFER = 1 << 20
+"""Bytes of a column of a parquet file that are read at once: else all of a row group, which may be the file."""
 
 
 def read_positions(path: Path) -> pd.DataFrame:
@@ -32,48 +38,114 @@ def read_positions(path: Path) -> pd.DataFrame:
         ``data.missing-file``; ``data.bad-file`` for other columns or values than Space Ranger's;
         ``data.barcodes`` for a barcode that stands there twice.
     """
-    import pandas as pd
+    import pyarrow as pa
 
+    whole = pa.Table.from_batches(pieces(path), _schema(COLUMNS))
+    table: pd.DataFrame = whole.to_pandas().set_index("barcode")
+    if twice := list(table.index[table.index.duplicated()]):
+        raise DataError(
+            "data.barcodes",
+            f"barcodes stand twice in {path.name}: {some(twice)}",
+            where=Where(file=str(path)),
+        )
+    return table
+
+
+def pieces(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[Any]:
+    """Read columns of a positions file a stretch of rows at a time: a slide may have millions.
+
+    Yields
+    ------
+    ``pyarrow.RecordBatch``: the columns in their order, of the types that `read_positions` tells; without nulls
+    but for the barcodes' and the pixels'.
+
+    Raises
+    ------
+    DataError
+        As `read_positions`, save that barcodes may stand there twice.
+    """
     where = Where(file=str(path))
     try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            # Told by content, not by name: files with a header are around under the headerless name.
-            with path.open(encoding="utf-8-sig") as file:
-                headed = file.readline().startswith(COLUMNS[0])
-            table = pd.read_csv(
-                path,
-                header=0 if headed else None,
-                names=None if headed else list(COLUMNS),
-                index_col=False,
-                dtype={"barcode": str},
-                float_precision="round_trip",
-                encoding="utf-8-sig",
-            )
+        for batch in _batches(path, columns):
+            yield _typed(batch, columns, path)
     except FileNotFoundError as error:
         raise DataError("data.missing-file", f"there is no file {path.name}", where=where) from error
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are ValueErrors
+    except _UNREADABLE as error:
         raise DataError("data.bad-file", f"{path.name} cannot be read: {error}", where=where) from error
-    table = table.reset_index() if "barcode" not in table else table
-    if missing := [name for name in COLUMNS if name not in table]:
+
+
+_UNREADABLE = (OSError, ValueError, TypeError, NotImplementedError)
+"""What pandas and pyarrow raise about files and values: all errors of theirs are kinds of these."""
+
+
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
+    """Columns of a positions file as they stand there, in whatever order."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+            _check_columns(file.schema_arrow.names, path)
+            yield from file.iter_batches(PIECE, use_threads=False, columns=list(columns))
+        return
+    # Told by content, not by name: files with a header are around under the headerless name.
+    with path.open(encoding="utf-8-sig") as text:
+        headed = text.readline().startswith(COLUMNS[0])
+    with pd.read_csv(
+        path,
+        header=0 if headed else None,
+        names=None if headed else list(COLUMNS),
+        index_col=False,
+        dtype={"barcode": str},
+        float_precision="round_trip",
+        encoding="utf-8-sig",
+        chunksize=PIECE,
+    ) as chunks:
+        for chunk in chunks:
+            _check_columns(chunk.columns, path)
+            yield pa.RecordBatch.from_pandas(chunk[list(columns)], preserve_index=False)
+
+
+def _check_columns(found: Iterable[str], path: Path) -> None:
+    there = list(found)
+    if missing := [name for name in COLUMNS if name not in there]:
         raise DataError(
             "data.bad-file",
-            f"{path.name} lacks the columns {some(missing, 6)} (found: {some(table.columns, 8)})",
-            where=where,
+            f"{path.name} lacks the columns {some(missing, 6)} (found: {some(there, 8)})",
+            where=Where(file=str(path)),
         )
-    table = table.set_index("barcode")[list(COLUMNS[1:])]
-    if twice := list(table.index[table.index.duplicated()]):
-        raise DataError("data.barcodes", f"barcodes stand twice in {path.name}: {some(twice)}", where=where)
-    try:
-        whole = {name: table[name].astype(np.int32) for name in ("array_row", "array_col")}
-        pixels = {name: table[name].astype(np.float64) for name in COLUMNS[4:]}
-        in_tissue = table["in_tissue"].astype(np.int8).astype(bool)
-    except ValueError as error:
-        raise DataError(
-            "data.bad-file", f"{path.name} holds values that are no numbers: {error}", where=where
-        ) from error
-    return table.assign(in_tissue=in_tissue, **whole, **pixels)
+
+
+def _schema(columns: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    whole, pixels = pa.int32(), pa.float64()
+    kinds = dict(zip(COLUMNS, (pa.string(), pa.bool_(), whole, whole, pixels, pixels), strict=True))
+    return pa.schema([(name, kinds[name]) for name in columns])
+
+
+def _typed(batch: Any, columns: Sequence[str], path: Path) -> Any:
+    import pyarrow as pa
+
+    schema, arrays = _schema(columns), []
+    for name, kind in zip(columns, schema.types, strict=True):
+        try:
+            values = batch.column(name)
+            if pa.types.is_boolean(kind):
+                values = values.cast(pa.int8())
+            arrays.append(values.cast(kind))
+            if name in COLUMNS[1:4] and values.null_count:
+                raise ValueError("some are empty")
+        except _UNREADABLE as error:
+            numbers = "whole numbers" if name in COLUMNS[1:4] else "numbers"
+            raise DataError(
+                "data.bad-file",
+                f"{path.name}: {name} holds values that are no {numbers}: {error}",
+                where=Where(file=str(path)),
+            ) from error
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def place(

@@ -1,113 +1,161 @@
-"""The slide of a Visium HD sample: the place of every bin, and what coarser bins are made of."""
+"""The slide of a Visium HD sample: the place of every bin of the matrix, and what coarser bins are made of."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from spatialrun.errors import DataError, Where
+from spatialrun.readers.positions import COLUMNS, pieces
+from spatialrun.readers.sample import some
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
+
+_KINDS = dict(zip(COLUMNS[1:], (np.bool_, np.int32, np.int32, np.float64, np.float64), strict=True))
 
 
 class Slide:
-    """Every bin of the slide, as ``tissue_positions`` lists them."""
+    """The bins of a matrix, as ``tissue_positions`` lists them.
 
-    def __init__(self, path: Path) -> None:
-        import numpy as np
+    All bins of the slide stand there, 11 million of 2 µm: the list is read in pieces, and of these is kept what
+    the matrix has.
+
+    Parameters
+    ----------
+    path
+        The positions.
+    barcodes
+        (M,) bytes: those of the matrix. They are compared as they are; where not one is found, without the ``-1``
+        that Space Ranger appends.
+    unplaced
+        What to do about barcodes that the positions lack: stop, or go on where some have one.
+
+    Attributes
+    ----------
+    placed
+        (M,) bool: which barcodes have a position.
+
+    Raises
+    ------
+    DataError
+        ``data.barcodes``: some have none, or several; ``data.bad-file``, as `positions.pieces`.
+    """
+
+    def __init__(self, path: Path, barcodes: np.ndarray, unplaced: Literal["error", "drop"]) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        from spatialrun.readers.positions import COLUMNS, read_positions
-
-        self._where = Where(file=str(path))
-        if path.suffix != ".parquet":
-            table = read_positions(path)
-            self._names = pa.array(table.index, type=pa.string())
-            columns = {name: table[name].to_numpy() for name in COLUMNS[1:]}
-        else:
-            # As arrow has them: as Python's strings, the names alone would take the memory that a bin may.
-            try:
-                arrow = pq.read_table(path)
-                missing = [name for name in COLUMNS if name not in arrow.column_names]
-                if missing:
-                    raise ValueError(f"it lacks the columns {', '.join(missing)}")
-                self._names = arrow["barcode"].combine_chunks()
-                columns = {name: arrow[name].to_numpy() for name in COLUMNS[1:]}
-            except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
-                raise DataError(
-                    "data.bad-file", f"{path.name} cannot be read: {error}", where=self._where
-                ) from error
-        try:
-            self._in_tissue = columns["in_tissue"].astype(np.int8).astype(bool)
-            self._row, self._col = (columns[name].astype(np.int32) for name in ("array_row", "array_col"))
-            self._x = columns["pxl_col_in_fullres"].astype(np.float64)
-            self._y = columns["pxl_row_in_fullres"].astype(np.float64)
-        except ValueError as error:
-            raise DataError(
-                "data.bad-file", f"{path.name} holds values that are no numbers: {error}", where=self._where
-            ) from error
-
-    def rows_of(self, barcodes: np.ndarray, unplaced: Literal["error", "drop"]) -> np.ndarray:
-        """(M,): each barcode's row; -1 where there is none."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        from spatialrun.readers.sample import some
-
-        names = pa.array(barcodes).cast(pa.string())
-        for what, found in (("the matrix", names), ("the positions", self._names)):
-            if len(pc.unique(found)) < len(found):
-                counted = pc.value_counts(found)
-                again = [entry["values"].as_py() for entry in counted.filter(pc.greater(counted.field(1), 1))]
-                raise DataError(
-                    "data.barcodes", f"barcodes stand twice in {what}: {some(again)}", where=self._where
-                )
-        rows: np.ndarray = pc.fill_null(pc.index_in(names, value_set=self._names), -1).to_numpy()
-        placed = int((rows >= 0).sum())
-        if placed < len(rows) and (unplaced == "error" or not placed):
-            without = [barcodes[i].decode() for i in np.flatnonzero(rows < 0)[:4].tolist()]
+        self._path, self._where, self._barcodes = path, Where(file=str(path)), barcodes
+        self._columns: dict[str, np.ndarray] = {
+            name: np.zeros(len(barcodes), kind) for name, kind in _KINDS.items()
+        }
+        self.placed = np.zeros(len(barcodes), dtype=bool)
+        first: list[str] = []
+        for bare in (False, True):
+            names = _names(pa.array(barcodes), bare=bare)
+            order = np.argsort(names, kind="stable")
+            names = names[order]
+            if (again := names[1:] == names[:-1]).any():
+                if bare:
+                    break
+                raise self._twice("the matrix", names[1:][again])
+            first = self._find(names, order, bare=bare)
+            if self.placed.any():
+                break
+        placed = int(self.placed.sum())
+        if placed < len(barcodes) and (unplaced == "error" or not placed):
+            without = [barcodes[i].decode() for i in np.flatnonzero(~self.placed)[:4].tolist()]
             raise DataError(
                 "data.barcodes",
-                f"{placed} of {len(rows)} barcodes of the matrix have a position; without one: {some(without)}; "
-                f"barcodes of the positions: {some(self._names[:3].to_pylist())}",
+                f"{placed} of {len(barcodes)} barcodes of the matrix have a position; without one: "
+                f"{some(without)}; barcodes of the positions: {some(first)}",
                 where=self._where,
                 hint="The matrix and the positions are of different samples, or one was cut."
                 + (" To go on without these bins: unplaced: drop." if placed else ""),
             )
-        return rows
 
-    def bins(self, rows: np.ndarray) -> pd.DataFrame:
-        """in_tissue, array_row, array_col, x and y of some rows."""
+    def bins(self) -> pd.DataFrame:
+        """in_tissue, array_row, array_col, x and y of the bins that have a position, in the matrix's order."""
         import pandas as pd
 
-        columns = {"in_tissue": self._in_tissue, "array_row": self._row, "array_col": self._col}
-        columns |= {"x": self._x, "y": self._y}
-        return pd.DataFrame({name: values[rows] for name, values in columns.items()})
+        in_tissue, row, col, y, x = (values[self.placed] for values in self._columns.values())
+        columns = {"in_tissue": in_tissue, "array_row": row, "array_col": col, "x": x, "y": y}
+        return pd.DataFrame(columns)
 
-    def coarser(self, rows: np.ndarray, factor: int) -> tuple[pd.DataFrame, np.ndarray]:
-        """As `bins`, of the coarser bins that hold these rows, and in which of them each row (or none, -1) is."""
-        import numpy as np
+    def coarser(self, factor: int) -> tuple[pd.DataFrame, np.ndarray]:
+        """As `bins`, of the coarser bins that hold these, and in which of them each is; of all M, -1 for none.
+
+        A coarser bin's place is the mean of the places of all bins of the slide within it that have one.
+        """
         import pandas as pd
 
-        width = int(self._col.max()) // factor + 1
-        of_slide = self._row.astype(np.int64) // factor * width + self._col // factor
-        placed = rows >= 0
-        keys, inverse = np.unique(of_slide[rows[placed]], return_inverse=True)
-        row_of = np.full(len(rows), -1)
-        row_of[placed] = inverse
-        nearest = np.minimum(np.searchsorted(keys, of_slide), len(keys) - 1)
-        within = np.flatnonzero(keys[nearest] == of_slide)
-        parent = nearest[within]
-        number = np.bincount(parent, minlength=len(keys))
+        row, col = (self._columns[name][self.placed] for name in COLUMNS[2:4])
+        of_placed = _key(row, col, factor)
+        keys, inverse = np.unique(of_placed, return_inverse=True)
+        row_of = np.full(len(self.placed), -1)
+        row_of[self.placed] = inverse
+        number, x, y = np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys)), np.zeros(len(keys))
+        for piece in pieces(self._path, COLUMNS[2:]):
+            row, col, down, right = (_array(column) for column in piece.columns)
+            of_slide = _key(row, col, factor)
+            parent = np.minimum(np.searchsorted(keys, of_slide), len(keys) - 1)
+            within = np.flatnonzero((keys[parent] == of_slide) & np.isfinite(down) & np.isfinite(right))
+            parent = parent[within]
+            np.add.at(number, parent, 1)
+            np.add.at(x, parent, right[within])
+            np.add.at(y, parent, down[within])
         columns = {
-            "in_tissue": np.bincount(inverse, self._in_tissue[rows[placed]], len(keys)) > 0,
-            "array_row": (keys // width).astype(np.int32),
-            "array_col": (keys % width).astype(np.int32),
-            "x": np.bincount(parent, self._x[within], len(keys)) / number,
-            "y": np.bincount(parent, self._y[within], len(keys)) / number,
+            "in_tissue": np.bincount(inverse, self._columns["in_tissue"][self.placed], len(keys)) > 0,
+            "array_row": (keys >> 32).astype(np.int32),
+            "array_col": (keys & 0xFFFFFFFF).astype(np.int32),
+            "x": x / number,
+            "y": y / number,
         }
         return pd.DataFrame(columns), row_of
+
+    def _find(self, names: np.ndarray, order: np.ndarray, *, bare: bool) -> list[str]:
+        """Take the positions of sorted names over, which are ``order`` in the matrix; return the first listed."""
+        first: list[str] = []
+        for piece in pieces(self._path):
+            listed = _names(piece.column("barcode"), bare=bare)
+            first = first or piece.column("barcode")[:3].to_pylist()
+            names = names.astype(np.promote_types(names.dtype, listed.dtype), copy=False)
+            nearest = np.minimum(np.searchsorted(names, listed), len(names) - 1)
+            hits = np.flatnonzero(names[nearest] == listed)
+            rows = order[nearest[hits]]
+            ordered = np.sort(rows)
+            again = np.concatenate([rows[self.placed[rows]], ordered[1:][ordered[1:] == ordered[:-1]]])
+            if len(again):
+                raise self._twice("the positions", self._barcodes[again])
+            self.placed[rows] = True
+            for name, values in self._columns.items():
+                values[rows] = _array(piece.column(name))[hits]
+        return first
+
+    def _twice(self, what: str, names: np.ndarray) -> DataError:
+        again = [name.decode() for name in names.tolist()]
+        return DataError("data.barcodes", f"barcodes stand twice in {what}: {some(again)}", where=self._where)
+
+
+def _names(barcodes: Any, *, bare: bool) -> np.ndarray:
+    """Barcodes of an arrow array as bytes of one length; ``bare``: without the number of their library."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if bare:
+        barcodes = pc.replace_substring_regex(barcodes.cast(pa.string()), r"-\d+\z", "")
+    texts = pc.fill_null(barcodes.cast(pa.binary()), b"")
+    return np.array(texts.to_numpy(zero_copy_only=False), dtype=bytes)
+
+
+def _array(column: Any) -> np.ndarray:
+    values: np.ndarray = column.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _key(row: np.ndarray, col: np.ndarray, factor: int) -> np.ndarray:
+    """One number for each coarser bin, row by row."""
+    coarse: np.ndarray = (row.astype(np.int64) // factor << 32) + col // factor
+    return coarse

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialrun.errors import DataError, RecipeError, Where
-from spatialrun.readers import h5ad
+from spatialrun.readers import h5ad, zarr_images
 from spatialrun.readers.headers import Headers
 
 if TYPE_CHECKING:
@@ -39,21 +39,26 @@ class Located:
         The store's folder.
     table
         The table's path within it; empty where the store is the table.
-    images
-        Name of an image, as the sample has it, to its path within the store.
+    images, region, strays
+        As `spatialrun.readers.zarr_images.Owned` has them.
     """
 
     root: Path
     table: str
     images: Mapping[str, str]
+    region: str | None = None
+    strays: tuple[str, ...] = ()
 
     def files(self) -> dict[str, Path]:
-        """Name to path of every file that belongs to the table and its images: what identifies the input."""
-        return {
-            file.relative_to(self.root).as_posix(): file
-            for part in (self.table, *self.images.values())
-            for file in _files(self.root / part)
-        }
+        """Name to path of every file that belongs to the table and its images: what identifies the input.
+
+        Of the shapes only what they say of themselves: how the images lie under the spots depends on it.
+        """
+        files = [file for part in (self.table, *self.images.values()) for file in _files(self.root / part)]
+        if self.region is not None:
+            said = (self.root / self.region / name for name in _METADATA)
+            files += [file for file in said if file.is_file()]
+        return {file.relative_to(self.root).as_posix(): file for file in files}
 
 
 def is_store(path: Path) -> bool:
@@ -114,10 +119,8 @@ def locate(path: str | Path, *, table: str | None = None) -> Located:
                 f"{root.name} has no table {name!r}, but {', '.join(tables)}",
                 where=where,
             )
-        stored = sorted(map(str, group["images"])) if "images" in group else []
-        mine = [image for image in stored if image.startswith(f"{name}_")]
-        images = mine or (stored if len(tables) == 1 else [])
-        return Located(root, tables[name], {_called(image, name): f"images/{image}" for image in images})
+        own = zarr_images.owned(group, name, tables)
+        return Located(root, tables[name], own.images, own.region, own.strays)
 
 
 def headers(located: Located) -> Headers:
@@ -132,7 +135,7 @@ def headers(located: Located) -> Headers:
         table = group[located.table] if located.table else group
         found = h5ad.headers_of(table, located.root)
         own = {str(table.attrs[key]) for key in _LINKS if key in table.attrs}
-        images = [name for name, place in located.images.items() if _Image.of(group[place]) is not None]
+        images, _ = zarr_images.placed(group, located.images, located.region, _scalefactors(table))
         return replace(
             found,
             obs=tuple(name for name in found.obs if name not in own),
@@ -145,8 +148,8 @@ def read(located: Located, scratch: Path, *, reporter: Reporter) -> Sample:
 
     Counts and coordinates are looked for as in an h5ad file (`spatialrun.readers.h5ad.read`); columns that only
     link the table to its shapes are left out. Of an image the finest level is read that is not too large
-    (`spatialrun.readers.images.MAX_PIXELS`); its scale is that of ``uns/spatial``, or else of its transformation
-    to the global coordinates.
+    (`spatialrun.readers.images.MAX_PIXELS`); its scale is that of ``uns/spatial``, or else follows from the
+    coordinate system that it shares with the table's shapes. One that no scale lays under the spots is left out.
 
     Parameters
     ----------
@@ -176,16 +179,15 @@ def read(located: Located, scratch: Path, *, reporter: Reporter) -> Sample:
         sample = h5ad.sample_of(table, located.root, counts_of, reporter.warn)
         links = [str(table.attrs[key]) for key in _LINKS if key in table.attrs]
         scalefactors, images = dict(sample.scalefactors), dict(sample.images)
-        for name, place in located.images.items():
-            image = _Image.of(group[place])
-            if image is None:
-                reporter.warn(f"{place} is no image of 8 bits in red, green and blue, and is left out")
-                continue
-            pixels, scalef = image.read()
-            known = scalefactors.get(f"tissue_{name}_scalef")
-            # A coarser level of the image has fewer pixels than the scale factor tells of.
-            scalefactors[f"tissue_{name}_scalef"] = known * image.shrunk if known else scalef
-            images[name] = pixels
+        placed, left_out = zarr_images.placed(group, located.images, located.region, scalefactors)
+        for line in left_out:
+            reporter.warn(line)
+        for stray in located.strays:
+            tables = ", ".join(sorted(group[located.table.partition("/")[0]]))
+            reporter.warn(f"{stray} is left out: nothing tells which of the tables {tables} it belongs to")
+        for name, image in placed.items():
+            scalefactors[f"tissue_{name}_scalef"] = image.scalef
+            images[name] = image.read()
     return replace(
         sample,
         obs=sample.obs.drop(columns=[name for name in links if name in sample.obs]),
@@ -219,65 +221,12 @@ def _files(folder: Path) -> Iterator[Path]:
             yield Path(place, name)
 
 
-def _called(image: str, table: str) -> str:
-    """An image's name in the sample: ``p1_hires``, ``p1_hires_image`` of table p1 are its ``hires``."""
-    return image.removeprefix(f"{table}_").removesuffix("_image") or image
-
-
-@dataclass(frozen=True, eq=False)
-class _Image:
-    """A level of an OME-NGFF image."""
-
-    array: Any
-    shrunk: float
-    """Its size over that of the finest level."""
-    scalef: float
-
-    @classmethod
-    def of(cls, group: zarr.Group) -> _Image | None:
-        """The finest level that can be read; ``None`` where it is no image of three colours."""
-        from spatialrun.readers.images import MAX_PIXELS
-
-        attributes = dict(group.attrs)
-        multiscales = attributes.get("ome", attributes).get("multiscales")
-        if not multiscales:
-            return None
-        (scales,) = multiscales[:1]
-        names = [axis["name"] for axis in scales.get("axes", [])]
-        levels = [group[level["path"]] for level in scales["datasets"]]
-        finest = levels[0]
-        if names != ["c", "y", "x"] or finest.shape[0] < 3 or finest.dtype != "uint8":
-            return None
-        fitting = [level for level in levels if level.shape[1] * level.shape[2] <= MAX_PIXELS]
-        if not fitting:
-            return None
-        to_global = _scale([*scales["datasets"][0].get("coordinateTransformations", []), *_whole(scales)])
-        shrunk = fitting[0].shape[2] / finest.shape[2]
-        return cls(fitting[0], shrunk, shrunk / to_global)
-
-    def read(self) -> tuple[np.ndarray, float]:
-        """(3, y, x) uint8, and its pixels per unit of the global coordinates."""
-        import numpy as np
-
-        return np.ascontiguousarray(self.array[:3]), self.scalef
-
-
-def _whole(scales: Mapping[str, Any]) -> list[Any]:
-    """Transformations of the image to the global coordinates."""
-    found: list[Any] = scales.get("coordinateTransformations", [])
-    to_global = [one for one in found if one.get("output", {}).get("name", "global") == "global"]
-    return to_global[:1]
-
-
-def _scale(transformations: Sequence[Mapping[str, Any]]) -> float:
-    """How long a pixel is along x; what is no scale (a shift, a rotation) does not change it."""
-    scale = 1.0
-    for one in transformations:
-        if one.get("type") == "scale":
-            scale *= float(one["scale"][-1])
-        elif one.get("type") == "sequence":
-            scale *= _scale(one.get("transformations", []))
-    return scale
+def _scalefactors(table: zarr.Group) -> dict[str, float]:
+    """Scale factors of the one library in ``uns/spatial``, as `spatialrun.readers.h5ad.sample_of` has them."""
+    libraries = list(table["uns/spatial"]) if "uns/spatial" in table else []
+    if len(libraries) != 1 or (place := f"uns/spatial/{libraries[0]}/scalefactors") not in table:
+        return {}
+    return {str(name): float(value[()]) for name, value in table[place].arrays()}
 
 
 def _transposed(

@@ -143,8 +143,8 @@ class PlotSpatial(Step):
         return [Write("figure", f"figures/{site.step}")]
 
     def memory(self, shape: Shape, params: PlotSpatialParams) -> int:
-        """The image and the canvas in float, and the outlines of the spots, panel by panel."""
-        return 200_000_000 + n_panels(params.color) * (100_000_000 + 500 * shape.n_obs)
+        """The image as it is drawn to scale; the places of the spots, and every panel's colours and pixels."""
+        return 150_000_000 + 100 * shape.n_obs + n_panels(params.color) * (20_000_000 + 100 * shape.n_obs)
 
     def run(self, inputs: Inputs, params: PlotSpatialParams, context: Context) -> Outputs:
         from spatialrun.plots.spatial import panels, render

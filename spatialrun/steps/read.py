@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -180,6 +181,13 @@ class ReadVisiumHdParams(ReadVisiumParams):
     )
 
 
+@dataclass(frozen=True)
+class MergedShape(Shape):
+    """Size of a sample whose bins are made of ``n_read`` finer ones (the same number, where they are not)."""
+
+    n_read: int
+
+
 class ReadVisiumHd(Reader):
     """Read Visium HD as Space Ranger wrote it: the sample's ``path`` is its ``outs``, or one folder of bins.
 
@@ -203,10 +211,20 @@ class ReadVisiumHd(Reader):
             _simulated_headers() if site.path is None else visium_hd.headers(self._located(site.path, params))
         )
 
+    def peek(self, params: ReadVisiumHdParams, site: Site) -> MergedShape | None:
+        from spatialrun.readers import spaceranger, visium_hd
+
+        if site.path is None:
+            return None
+        squares = self._located(site.path, params)
+        size = spaceranger.peek(squares.files)
+        n_spots, n_genes, nnz = visium_hd.merged(size, squares.factor)
+        return MergedShape(n_spots, n_genes, n_spots * n_genes if nnz is None else nnz, size.n_spots)
+
     def memory(self, shape: Shape, params: ReadVisiumHdParams) -> int:
         """Parts as they are sorted, and the images; names and places of all bins that are read."""
-        coarser = max(1, (params.bin_um or 0) // 8) ** 2
-        return 1_000_000_000 + 300 * shape.n_obs * coarser
+        n_read = shape.n_read if isinstance(shape, MergedShape) else shape.n_obs
+        return 1_000_000_000 + 300 * n_read
 
     def ingest(self, inputs: Inputs, params: ReadVisiumHdParams, context: Context) -> Sample:
         from spatialrun.readers import visium_hd
@@ -291,6 +309,7 @@ class ReadZarr(ReadH5ad):
     """
 
     name = "read.zarr"
+    version = 2
     Params = ReadZarrParams
 
     def externals(self, params: ReadH5adParams, site: Site) -> Mapping[str, Path]:

@@ -210,7 +210,9 @@ def kernel_errors(folder: Path) -> dict[str, float]:
     kernels = default_kernels(places)
     spots = Spots.of(places[ordered_spots(places, kernels)])
     regimes = {
-        k: levels.regime(spots, kernel.lengthscale)[0] for k, kernel in enumerate(kernels) if kernel.kind == "SE"
+        k: levels.regime(spots, kernel.lengthscale)[0]
+        for k, kernel in enumerate(kernels)
+        if kernel.kind == "SE"
     }
     found = levels.errors(spots, regimes, levels.sources(spots, regimes), PAIRS)
     return {f"kernel_error_{regimes[k].lengthscale:.4g}": value for k, value in found.items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anndata
 import pytest
+import yaml
 
 from spatialrun.cli.discovery import find, unique_names
 from spatialrun.experiment import open_experiment
@@ -60,10 +61,27 @@ def test_visium_hd_is_one_sample(call, tmp_path, monkeypatch):
     assert call("init", "brain").code == 0
     assert 'brain: {path: "brain/outs/binned_outputs"}' in Path("recipe.yaml").read_text()
     assert "- uses: read.visium_hd" in Path("recipe.yaml").read_text()
+    assert "top: 6, by: spatialde.rank}, ncols: 3, shape: square}" in Path("recipe.yaml").read_text()
     assert call("check", "recipe.yaml").code == 0
     ((found,), _) = find([outs / "binned_outputs" / "square_008um"])
     assert found.uses == "read.visium_hd"
     assert found.path.name == "square_008um"
+
+
+def test_bins_are_drawn_as_squares_and_spots_as_circles(call, folders, monkeypatch):
+    monkeypatch.chdir(folders.parent)
+    bins = simulate_visium_hd(n_bins=40, n_genes=20, n_svg=0, image_size=32)
+    visium_hd_writer.write(bins, folders / "brain")
+    assert call("init", "data/brain", "data/p1/outs").code == 0
+    recipe = yaml.safe_load(Path("recipe.yaml").read_text())
+    drawn = {step["id"]: step for step in recipe["steps"] if step["uses"] == "plot.spatial"}
+    assert drawn["top_genes"]["samples"] == ["p1"]
+    assert drawn["top_genes_of_bins"]["samples"] == ["brain"]
+    shapes = {name: step["with"].get("shape") for name, step in drawn.items()}
+    assert shapes == {"top_genes": None, "top_genes_of_bins": "square"}
+    assert call("check", "recipe.yaml").code == 0
+    assert call("init", "data/p1/outs", "--force").code == 0
+    assert "square" not in Path("recipe.yaml").read_text()
 
 
 def test_sections_beside_visium_hd_are_found(folders):

@@ -6,16 +6,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from heard import Heard
 from scipy import sparse
 
 from spatialrun.errors import DataError, RecipeError
-from spatialrun.methods.reporter import SILENT, Silent
+from spatialrun.methods.reporter import SILENT
 from spatialrun.readers import zarr_store
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     monkeypatch.setattr(zarr_store, "PART", 500)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
 
 
 @pytest.fixture
@@ -121,16 +127,19 @@ def test_of_a_large_image_a_coarser_level(adata, sample, tmp_path, monkeypatch):
     assert half == pytest.approx(0.5, rel=2e-3)
 
 
-def test_an_image_that_is_none_of_colours(adata, tmp_path):
-    warnings = []
-
-    class Heard(Silent):
-        def warn(self, message: str) -> None:
-            warnings.append(message)
-
+def test_an_image_that_is_none_of_colours(adata, tmp_path, heard):
     path = spatialdata(adata, np.zeros((1, 20, 20), np.uint16), tmp_path / "s.zarr", version="0.5")
-    assert read(path, tmp_path, Heard(), table="p1").images == {}
-    assert "is left out" in warnings[0]
+    assert read(path, tmp_path, heard, table="p1").images == {}
+    assert heard.warnings == [
+        "images/p1_hires_image is left out: it is no image of 8 bits in red, green and blue"
+    ]
+
+
+def test_an_image_that_is_too_large(adata, sample, tmp_path, monkeypatch, heard):
+    path = spatialdata(adata, sample.images["hires"], tmp_path / "s.zarr", version="0.5", levels=2)
+    monkeypatch.setattr("spatialrun.readers.images.MAX_PIXELS", 100)
+    assert read(path, tmp_path, heard, table="p1").images == {}
+    assert heard.warnings == ["images/p1_hires_image is left out: it has more than 100 pixels in every level"]
 
 
 def test_which_table(adata, sample, tmp_path):

@@ -23,12 +23,16 @@ store: store
 samples: {sample: {path: $path}}
 steps:
   - {id: read, uses: $reader}
+  - {id: qc, uses: qc.metrics}
   - {id: log, uses: normalize.log}
   - {id: variable, uses: genes.variable, with: {n_top_genes: 500}}
   - {id: svg, uses: svg.spatialde, with: $kernels}
+  - {id: moran, uses: svg.moran}
   - {id: pca, uses: embed.pca}
   - {id: spagcn, uses: domains.spagcn, with: {n_clusters: 4, histology: false, max_epochs: 3}}
   - {id: multispati, uses: domains.multispati, with: {n_clusters: 4}}
+  - {id: markers, uses: markers.spagcn}
+  - {id: drawn, uses: plot.spatial, with: {color: [spagcn.refined, total_counts], ncols: 2}}
   - {id: saved, uses: export.h5ad, with: {path: out.h5ad}}
 """)
 STEPS = [line.split("id: ")[1].split(",")[0] for line in RECIPE.template.splitlines() if "id: " in line]

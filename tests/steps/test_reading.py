@@ -3,13 +3,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
 from memory import Section
 from pydantic import ValidationError
+from spatialdata_store import visium_hd
 
 from spatialrun.errors import DataError, RecipeError
+from spatialrun.methods.simulate import simulate_visium_hd
+from spatialrun.readers import visium_hd_writer
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Site, parameter_names
 
@@ -151,6 +155,20 @@ def test_visium_hd_s_filters_are_late() -> None:
     assert "images/hires" in step.headers(step.Params(), Site()).slots
 
 
+@pytest.mark.parametrize("um", [2, 8])
+def test_visium_hd_needs_memory_for_the_bins_that_it_reads(tmp_path: Path, um: int) -> None:
+    """However many of them make one; the steps after it work on those that they make."""
+    bins = simulate_visium_hd(n_bins=500, n_genes=20, n_svg=2, image_size=64, bin_um=um)
+    step, site = catalogue.get("read.visium_hd"), Site(path=visium_hd_writer.write(bins, tmp_path))
+    for coarse in (um, 16, 48):
+        params = step.Params(bin_um=coarse)
+        shape = step.peek(params, site)
+        assert shape is not None
+        assert (shape.n_obs, shape.n_vars) == (-(-500 // (coarse // um) ** 2), 20)
+        assert shape.nnz <= shape.n_obs * shape.n_vars
+        assert step.memory(shape, params) == 1_000_000_000 + 300 * 500
+
+
 def test_real_visium_hd_reads_and_is_drawn(unread: Unread, data: Path) -> None:
     section = unread(data / "mini_visiumio" / "binned_outputs")
     context = section.run(catalogue.get("read.visium_hd"))
@@ -165,3 +183,27 @@ def test_zarr_without_the_store(unread: Unread, files: Path) -> None:
         unread(files / "none.zarr").run(catalogue.get("read.zarr"))
     with pytest.raises(RecipeError, match="needs the sample's file"):
         unread(None).run(catalogue.get("read.zarr"))
+
+
+@pytest.mark.parametrize("format", [2, 3])
+def test_visium_hd_of_spatialdata_io_is_drawn_on_its_image(
+    unread: Unread, files: Path, section: Section, format: int
+) -> None:
+    """The picture is the same as that of the same spots read from Space Ranger's folder."""
+    images = {name: section.slots[f"images/{name}"].to_numpy() for name in ("hires", "lowres")}
+    images["full"] = images["hires"].repeat(10, axis=1).repeat(10, axis=2)
+    adata = anndata.read_h5ad(files / "section.h5ad")
+    figures = {}
+    for name, path, params in (
+        ("read.visium", files / "outs", {}),
+        ("read.zarr", visium_hd(adata, images, files / "hd.zarr", format), {"table": "square_008um"}),
+    ):
+        read = unread(path)
+        context = read.run(catalogue.get(name), **params)
+        assert context.warnings == []
+        assert read.slots["images/hires"].attrs == {"scalef": pytest.approx(0.1)}
+        read.run(
+            catalogue.get("plot.spatial"), color="GENE1", crop="image", ptsize=8, scale_bar=False, dpi=60
+        )
+        figures[name] = read.slots["figures/spatial"].content
+    assert figures["read.zarr"] == figures["read.visium"]

@@ -144,7 +144,7 @@ class PlotSpatial(Step):
 
     def memory(self, shape: Shape, params: PlotSpatialParams) -> int:
         """The image as it is drawn to scale; the places of the spots, and every panel's colours and pixels."""
-        return 150_000_000 + 100 * shape.n_obs + n_panels(params.color) * (20_000_000 + 100 * shape.n_obs)
+        return 50_000_000 + 100 * shape.n_obs + n_panels(params.color) * (15_000_000 + 100 * shape.n_obs)
 
     def run(self, inputs: Inputs, params: PlotSpatialParams, context: Context) -> Outputs:
         from spatialrun.plots.spatial import panels, render

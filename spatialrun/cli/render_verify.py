@@ -49,6 +49,9 @@ def print_verification(
     print_columns(console, [(Text(f.kind, "red"), f.path, f.what) for f in found.faults[:MOST_FAULTS]])
     if (more := len(found.faults) - MOST_FAULTS) > 0:
         print_line(console, f"and {more:,} more (--json)")
+    if found.lost:
+        gone = words.count(len(found.lost), "attempt")
+        print_line(console, f"of earlier runs dropped: {gone}; those runs no longer show what was in them")
     for task in recomputed:
         _print_recomputed(console, task)
     for finding in found.findings:

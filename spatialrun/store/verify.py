@@ -22,6 +22,7 @@ from spatialrun.store.digests import StreamDigest, folder_digest, key_digest, va
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.findings import Finding
 from spatialrun.store.gc import unremoved
+from spatialrun.store.runs import Run
 from spatialrun.store.store import Store
 from spatialrun.store.tombstones import Tombstones
 
@@ -63,6 +64,8 @@ class Verification:
         What is damaged, in the order of the paths.
     findings
         Actions that came to different results: of the whole store.
+    lost
+        Attempts that are gone, of which runs before the newest have results: a repair dropped them.
     """
 
     objects: int
@@ -70,6 +73,7 @@ class Verification:
     bytes: int
     faults: tuple[Fault, ...]
     findings: tuple[Finding, ...]
+    lost: tuple[str, ...] = ()
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -122,6 +126,20 @@ def repair(store: Store, found: Verification) -> tuple[str, ...]:
     return found.damaged
 
 
+def _results(run: Run) -> Iterator[ObjectRef]:
+    """Yield the objects that a run's tasks made."""
+    return (ref for task in run.tasks.values() for ref in task.outputs.values())
+
+
+def _by_attempt(refs: Iterable[ObjectRef]) -> dict[str, dict[str, ObjectRef]]:
+    """Return the objects that lie in each attempt, by their paths."""
+    found: dict[str, dict[str, ObjectRef]] = {}
+    for ref in refs:
+        if ref.path:
+            found.setdefault(attempt_of(ref.path), {})[ref.path] = ref
+    return found
+
+
 def _silent(done: int, total: int) -> None:
     del done, total
 
@@ -137,24 +155,25 @@ class _Verifier:
 
     def verify(self, run: str | None, progress: Progress) -> Verification:
         """Read what a run holds, or everything."""
-        tasks = [
-            task
-            for name in ([run] if run else self._runs())
-            for task in self.store.runs.get(name).tasks.values()
-            if task.outputs
-        ]
-        keys = {task.key for task in tasks if task.key} if run else self.store.actions.keys()
-        objects = {ref.path: ref for task in tasks for ref in task.outputs.values() if ref.path}
-        for key in keys:
-            objects |= {ref.path: ref for ref in self._record(key).values() if ref.path}
-        attempts: dict[str, list[ObjectRef]] = {}
-        for ref in objects.values():
-            attempts.setdefault(attempt_of(ref.path), []).append(ref)
+        runs = [self.store.runs.get(name) for name in ([run] if run else self._runs())]
+        keys = {task.key for one in runs for task in one.tasks.values() if task.outputs and task.key}
+        held = _by_attempt(ref for one in runs for ref in _results(one))
+        needed = _by_attempt(_results(runs[-1])) if runs else {}
+        attempts = {attempt: dict(refs) for attempt, refs in held.items()}
+        for key in keys if run else self.store.actions.keys():
+            for attempt, refs in _by_attempt(self._record(key).values()).items():
+                attempts.setdefault(attempt, {}).update(refs)
+        lost = []
         for number, (attempt, refs) in enumerate(sorted(attempts.items()), start=1):
-            self._attempt(attempt, refs)
+            # A record whose objects are all gone counts as none; of the newest run's results none may be gone.
+            if attempt in needed or self.backend.exists(f"data/{attempt}"):
+                self._attempt(attempt, refs.values())
+            elif attempt in held:
+                lost.append(attempt)
             progress(number, len(attempts))
         faults = tuple(sorted(self.faults, key=lambda fault: fault.path))
-        return Verification(self.objects, self.records, self.bytes, faults, tuple(self.store.findings))
+        findings = tuple(self.store.findings)
+        return Verification(self.objects, self.records, self.bytes, faults, findings, tuple(lost))
 
     def _runs(self) -> Iterator[str]:
         return (name for name in self.store.runs.names() if name not in self.going)

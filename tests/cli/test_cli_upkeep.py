@@ -7,8 +7,11 @@ import shutil
 
 import pytest
 
+from spatialrun.cli.console import out
+from spatialrun.cli.render_verify import print_verification
 from spatialrun.store.intents import Intent
 from spatialrun.store.store import open_store
+from spatialrun.store.verify import Verification
 
 
 @pytest.fixture
@@ -96,6 +99,11 @@ def test_damage_is_shown_and_dropped(call, own):
     assert len(json.loads(call("verify", own.url, "--json").out)["faults"]) == 1
     assert call("verify", own.url, "--repair").code == 0
     assert not own.backend.exists(ref.path)
+
+
+def test_what_earlier_runs_have_lost_is_said(capsys):
+    print_verification(out(), "store", Verification(3, 2, 100, (), (), lost=("x",)), (), ())
+    assert "of earlier runs dropped: 1 attempt" in capsys.readouterr().out
 
 
 def test_some_tasks_are_computed_anew(call, own):

@@ -117,6 +117,35 @@ def test_what_was_dropped_is_computed_anew_and_the_same(applied, home):
     assert verify(home, run.id).faults == ()
 
 
+def test_what_no_run_needs_any_more_is_dropped_for_good(applied, home):
+    """Nothing asks for a set-up again whose results are there."""
+    setup = next(
+        ref
+        for key in home.actions.keys()
+        for ref in home.actions.read(key).outputs.values()
+        if ref.path and ref.path not in {held.path for _, _, held in _held(home)}
+    )
+    flip(max(home.backend.local(setup.path).rglob("0"), key=lambda path: path.stat().st_size))
+    repair(home, verify(home))
+    assert not applied.apply().changed
+    assert verify(home).faults == ()
+
+
+def test_what_earlier_runs_have_lost_is_no_fault_of_the_newest(applied, home):
+    before = home.runs.latest()
+    flip(chunk_of(home, "a", "layers/lognorm"))
+    (attempt,) = repair(home, verify(home))
+    assert verify(home).faults != ()
+    applied.apply()
+    found = verify(home)
+    assert (found.faults, found.lost) == ((), (attempt,))
+    assert verify(home, before.id).faults != ()
+
+
+def _held(home):
+    return [place for task in home.runs.latest().tasks.values() for place in task.places()]
+
+
 def test_an_attempt_that_cannot_be_removed_is_told_when_the_rest_is_repaired(home, monkeypatch):
     flip(chunk_of(home, "a", "layers/lognorm"))
     key = next(iter(home.actions.keys()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,12 +62,13 @@ def find(folders: Iterable[Path]) -> tuple[list[Found], list[Passed]]:
         Where a folder does not exist.
     """
     candidates: dict[Path, str] = {}
-    for folder in folders:
-        if not folder.exists():
-            raise UsageError("usage", f"there is no folder {folder}", hint="check the path")
-        candidates.update(_candidates(Path(os.path.abspath(folder))))  # noqa: PTH100 (keeps links as they are)
     found: list[Found] = []
     passed: list[Passed] = []
+    for folder in folders:
+        if not os.path.exists(folder):  # noqa: PTH110 (`Path.exists` raises where it may not look)
+            raise UsageError("usage", f"there is no folder {folder}", hint="check the path")
+        absolute = Path(os.path.abspath(folder))  # noqa: PTH100 (keeps links as they are)
+        candidates.update(_candidates(absolute, passed))
     names = unique_names(list(candidates))
     for (path, uses), name in zip(candidates.items(), names, strict=True):
         step = catalogue.get(uses)
@@ -77,14 +78,30 @@ def find(folders: Iterable[Path]) -> tuple[list[Found], list[Passed]]:
             slots = frozenset(write.slot for write in step.writes(params, site))
         except SpatialrunError as error:
             passed.append(Passed(path, error.what))
+        except OSError as error:
+            passed.append(_unreadable(path, error))
         else:
             found.append(Found(name, path, uses, slots))
     return found, passed
 
 
-def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield what looks like an input, with the step type that may read it, in the order of the names."""
-    if folder.is_dir() and folder.suffix == ".zarr" and is_store(folder):
+def _candidates(folder: Path, passed: list[Passed]) -> Iterator[tuple[Path, str]]:
+    """Yield what looks like an input, with the step type that may read it, in the order of the names.
+
+    Folders that cannot be looked into are added to those passed over.
+    """
+
+    def holds(path: Path, question: Callable[[Path], bool]) -> bool:
+        try:
+            return question(path)
+        except OSError as error:
+            passed.append(_unreadable(path, error))
+            return False
+
+    def unlisted(error: OSError) -> None:
+        passed.append(_unreadable(Path(error.filename), error))
+
+    if folder.is_dir() and folder.suffix == ".zarr" and holds(folder, is_store):
         yield folder, "read.zarr"
         return
     if folder.is_file():
@@ -92,7 +109,7 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
             yield folder, "read.h5ad"
         return
     seen: set[Path] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=unlisted, followlinks=True):
         here = Path(place)
         if (real := here.resolve()) in seen:  # links may lead in circles
             folders[:] = []
@@ -106,9 +123,13 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
             folders[:] = []
         stores = [here / name for name in sorted(folders) if name.endswith(".zarr")]
         deep = len(here.relative_to(folder).parts) >= DEEPEST
-        folders[:] = [] if deep else sorted(name for name in folders if _worth_a_look(here / name))
+        folders[:] = [] if deep else sorted(name for name in folders if holds(here / name, _worth_a_look))
         yield from ((here / name, "read.h5ad") for name in sorted(files) if name.endswith(".h5ad"))
-        yield from ((store, "read.zarr") for store in stores if is_store(store))
+        yield from ((store, "read.zarr") for store in stores if holds(store, is_store))
+
+
+def _unreadable(path: Path, error: OSError) -> Passed:
+    return Passed(path, error.strerror or str(error))
 
 
 def _worth_a_look(folder: Path) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from spatialrun.errors import DataError, Where
 from spatialrun.readers.hdf5 import open_hdf5
 from spatialrun.readers.headers import TOTALS, Headers, Size
+from spatialrun.readers.table import SEPARATORS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,13 +46,19 @@ def locate(path: str | Path) -> Path:
         return file
     beside = sorted(entry.name for entry in file.parent.glob("*.h5ad")) if file.parent.is_dir() else []
     near = get_close_matches(file.name, beside, n=1, cutoff=0.3)
-    what = "is a folder, not an .h5ad file" if file.is_dir() else "does not exist"
-    raise DataError(
-        "data.missing-file",
-        f"{file} {what}",
-        where=Where(file=str(file)),
-        hint=f"Did you mean {file.parent / near[0]}?" if near else None,
-    )
+    hint = f"Did you mean {file.parent / near[0]}?" if near else None
+    if file.is_dir():
+        what = "is a folder, not an .h5ad file"
+        hint = "A Space Ranger folder is read by read.visium, a zarr store by read.zarr."
+    else:
+        what = "does not exist"
+    raise DataError("data.missing-file", f"{file} {what}", where=Where(file=str(file)), hint=hint)
+
+
+def _opened(path: Path) -> AbstractContextManager[Any]:
+    """The open file; one that is none, but is named as a table, is said to be for another reader."""
+    is_table = Path(path.name.removesuffix(".gz")).suffix.lower() in SEPARATORS
+    return open_hdf5(path, otherwise="A table of counts is read by read.table." if is_table else None)
 
 
 def headers(path: str | Path) -> Headers:
@@ -61,8 +69,8 @@ def headers(path: str | Path) -> Headers:
     DataError
         ``data.missing-file``, ``data.bad-file``; ``data.counts`` when no matrix of the file holds counts.
     """
-    path = Path(path)
-    with open_hdf5(path) as file:
+    path = locate(path)
+    with _opened(path) as file:
         return headers_of(file, path)
 
 
@@ -106,8 +114,8 @@ def read(path: str | Path, *, warn: Warn = lambda _: None) -> Sample:
         ``data.missing-file``, ``data.bad-file``, ``data.counts``, ``data.coordinates``, ``data.image``,
         ``data.empty``.
     """
-    path = Path(path)
-    with open_hdf5(path) as file:
+    path = locate(path)
+    with _opened(path) as file:
         return sample_of(file, path, _whole, warn)
 
 

@@ -19,14 +19,21 @@ when the last name for it goes, which is later where a profiler looks on (every 
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[Any]:
+def open_hdf5(path: Path, *, otherwise: str | None = None) -> Iterator[Any]:
     """The open ``h5py.File``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    otherwise
+        What to do about a file that is no HDF5 at all, where the caller knows.
 
     Raises
     ------
     DataError
-        ``data.missing-file`` without the file; ``data.bad-file`` when it is not HDF5, is truncated or
-        damaged, or lacks something that the body of the ``with`` asks it for.
+        ``data.missing-file`` without the file; ``data.bad-file`` when it may not be read, is not HDF5, is
+        truncated or damaged, or lacks something that the body of the ``with`` asks it for.
     """
     import h5py
 
@@ -41,7 +48,21 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     except KeyError as error:
         # h5py names what it looked for in its message; the reader's next question is what is there instead.
         raise DataError("data.bad-file", f"{path.name} lacks a part: {error.args[0]}", where=where) from error
+    except PermissionError as error:
+        raise DataError(
+            "data.bad-file",
+            f"{path.name} cannot be read: permission denied",
+            where=where,
+            hint="check the file's mode",
+        ) from error
     except (OSError, RuntimeError) as error:
+        if not h5py.is_hdf5(path):
+            raise DataError(
+                "data.bad-file",
+                f"{path.name} is no HDF5 file",
+                where=where,
+                hint=otherwise or "It is of another kind, or damaged: copy or download it again.",
+            ) from error
         raise DataError(
             "data.bad-file",
             f"{path.name} is not a whole HDF5 file: {error}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import anndata
@@ -12,6 +14,7 @@ from spatialrun.cli.discovery import find, unique_names
 from spatialrun.experiment import open_experiment
 from spatialrun.methods.simulate import simulate_visium_hd
 from spatialrun.readers import visium_hd_writer
+from spatialrun.steps.read import ReadVisium
 
 
 @pytest.fixture
@@ -102,6 +105,47 @@ def test_links_are_followed_but_not_in_circles(folders):
     found, _ = find([folders])
     sections = [entry.path for entry in found if entry.uses == "read.visium"]
     assert sections == [folders / "2 (b)" / "outs"]
+
+
+def test_folders_that_may_not_be_read_are_passed_over(call, folders, monkeypatch):
+    """Those that may be listed but not entered, and those that may not be listed (root may do all)."""
+    monkeypatch.chdir(folders.parent)
+    for name in ("secret", "closed", "raw.zarr"):
+        (folders / name).mkdir()
+    stat, scandir = Path.stat, os.scandir
+
+    def refused(path):
+        return PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    def guarded_stat(self, **options):
+        if self.parent.name in ("secret", "raw.zarr"):
+            raise refused(self)
+        return stat(self, **options)
+
+    def guarded_scandir(path="."):
+        if Path(path).name == "closed":
+            raise refused(path)
+        return scandir(path)
+
+    monkeypatch.setattr(Path, "stat", guarded_stat)
+    monkeypatch.setattr(os, "scandir", guarded_scandir)
+    result = call("init", "data")
+    assert result.code == 0
+    for name in ("secret", "closed", "raw.zarr"):
+        assert f"passed over data/{name}: Permission denied\n" in result.err
+    assert "data/p1.h5ad" in Path("recipe.yaml").read_text()
+
+
+def test_files_that_may_not_be_read_are_passed_over(call, folders, monkeypatch):
+    monkeypatch.chdir(folders.parent)
+
+    def refused(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", "positions.csv")
+
+    monkeypatch.setattr(ReadVisium, "externals", refused)
+    result = call("init", "data")
+    assert result.code == 0
+    assert "passed over data/2 (b)/outs: Permission denied\n" in result.err
 
 
 def test_it_writes_over_nothing(call, folders, tmp_path):

@@ -1,4 +1,7 @@
+import errno
+
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -170,6 +173,37 @@ def test_missing_and_damaged_files(adata, tmp_path):
         with pytest.raises(DataError) as caught:
             look(path)
         assert caught.value.code == "data.bad-file"
+
+
+@pytest.mark.parametrize("look", [h5ad.headers, h5ad.read])
+def test_files_of_other_kinds_are_for_other_readers(tmp_path, look):
+    for name in ("counts.csv", "counts.tsv.gz", "counts.TXT"):
+        (tmp_path / name).write_text("spot,gene\na,1\n")
+        with pytest.raises(DataError, match=f"{name} is no HDF5 file") as caught:
+            look(tmp_path / name)
+        assert (caught.value.code, "read.table" in caught.value.hint) == ("data.bad-file", True)
+    (tmp_path / "other.h5ad").write_text("neither")
+    with pytest.raises(DataError, match="other.h5ad is no HDF5 file") as caught:
+        look(tmp_path / "other.h5ad")
+    assert "another kind" in caught.value.hint
+    (tmp_path / "near.h5ad").mkdir()
+    with pytest.raises(DataError, match="is a folder, not an .h5ad file") as caught:
+        look(tmp_path / "near.h5ad")
+    assert caught.value.code == "data.missing-file"
+    assert "read.visium" in caught.value.hint
+    assert "read.zarr" in caught.value.hint
+
+
+def test_files_that_may_not_be_read_are_not_called_damaged(adata, tmp_path, monkeypatch):
+    path = save(adata, tmp_path)
+
+    def refused(*_, **__):
+        raise PermissionError(errno.EACCES, "Unable to synchronously open file (errno = 13)")
+
+    monkeypatch.setattr(h5py, "File", refused)
+    with pytest.raises(DataError, match="cannot be read: permission denied") as caught:
+        h5ad.headers(path)
+    assert (caught.value.code, caught.value.hint) == ("data.bad-file", "check the file's mode")
 
 
 @pytest.mark.parametrize(

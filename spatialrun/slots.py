@@ -68,12 +68,6 @@ def locate(address: str, *, seen_from: str) -> tuple[str, str]:
     return (sample, slot) if colon and "/" not in sample else (seen_from, address)
 
 
-def is_slot(text: str) -> bool:
-    """Whether ``text`` has the form of a slot in a known group."""
-    group, slash, name = text.partition("/")
-    return bool(slash and name) and group in GROUPS
-
-
 def axes_of(slot: str) -> tuple[str, ...]:
     """Return the axis slots along which ``slot`` lies (none for images, figures, tables in ``uns`` ...)."""
     return AXES_OF_GROUP.get(group_of(slot), ())

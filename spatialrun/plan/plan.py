@@ -7,13 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from spatialrun import markup, words
-from spatialrun.errors import RecipeErrors, SpatialrunError
+from spatialrun.errors import SpatialrunError
 from spatialrun.plan.choice import Choice, everything
-from spatialrun.plan.graph import Graph, build
+from spatialrun.plan.graph import Graph
 from spatialrun.plan.resolver import Decision, Resolver
 from spatialrun.plan.task import Task, TaskId
 from spatialrun.plan.wording import reason_words
-from spatialrun.recipe.model import Recipe
 from spatialrun.steps.contract import Shape
 from spatialrun.store.elements import ObjectRef
 from spatialrun.store.store import Store
@@ -80,20 +79,6 @@ class Plan:
         ]
         said = _counted(planned.decision.status for planned in self.chosen)
         return markup.box("plan", said, markup.table(rows, ("step", "uses", "tasks", "why")))
-
-
-def make_graph(recipe: Recipe) -> Graph:
-    """Return a recipe's graph.
-
-    Raises
-    ------
-    RecipeErrors
-        With every problem.
-    """
-    graph, problems = build(recipe)
-    if problems:
-        raise RecipeErrors(problems)
-    return graph
 
 
 def make_plan(

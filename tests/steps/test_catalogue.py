@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from spatialrun.slots import AXES_OF_GROUP, NAME, is_slot
+from spatialrun.slots import AXES_OF_GROUP, GROUPS, NAME, group_of, name_of
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Parameters, Shape, StagedStep, Step, parameter_names
 
@@ -98,7 +98,8 @@ class TestDeclaration:
         fields = set(step.Params.model_fields)
         for template in (*step.READS.values(), *step.WRITES.values()):
             slot = template.removesuffix("?")
-            assert is_slot(slot)
+            assert group_of(slot) in GROUPS
+            assert name_of(slot)
             assert {field for _, field, _, _ in string.Formatter().parse(slot) if field} <= fields
 
     def test_every_parameter_has_one_line_of_help(self, step: Step) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -29,12 +30,14 @@ class Cluster:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root
         self.file = root / "scheduler.json"
-        self._processes = [
+        self._processes: list[subprocess.Popen[bytes]] = []
+        atexit.register(self.__exit__)  # whatever becomes of the test, nothing of it goes on
+        self._processes.append(
             self._start(
                 "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
             )
-        ]
-        _wait(self.file.exists)
+        )
+        _wait(self._has_address)
         self.workers = [self.add_worker(prelude) for _ in range(workers)]
 
     @property
@@ -46,6 +49,13 @@ class Cluster:
         options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.root))
         self._processes.append(self._start("-c", program, *options, *more))
         return self._processes[-1]
+
+    def _has_address(self) -> bool:
+        """Whether the scheduler's file is there, and written to its end."""
+        try:
+            return bool(self.address)
+        except (FileNotFoundError, ValueError):
+            return False
 
     def wait_for(self, workers: int) -> None:
         """Wait until so many workers are there."""

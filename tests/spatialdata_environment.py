@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -20,15 +21,18 @@ def interpreter(config: pytest.Config) -> str | Path:
     """A Python that has them: what SPATIALRUN_SPATIALDATA_PYTHON names, else one made once and kept."""
     if given := os.environ.get("SPATIALRUN_SPATIALDATA_PYTHON"):
         return given
-    folder = config.cache.mkdir(f"spatialdata-{SPATIALDATA_VERSION}-squidpy") / "environment"
+    place = config.cache.mkdir(f"spatialdata-{SPATIALDATA_VERSION}-squidpy")
+    folder = place / "environment"
     python, ready = folder / "bin" / "python", folder / "ready"
-    if not ready.exists():
-        if os.environ.get("SPATIALRUN_NO_NETWORK"):
-            pytest.skip("SPATIALRUN_NO_NETWORK is set: spatialdata cannot be installed")
-        shutil.rmtree(folder, ignore_errors=True)
-        succeed(sys.executable, "-m", "venv", folder)
-        succeed(python, "-m", "pip", "install", "--quiet", *REQUIREMENTS)
-        ready.touch()
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # processes that test side by side share it
+        if not ready.exists():
+            if os.environ.get("SPATIALRUN_NO_NETWORK"):
+                pytest.skip("SPATIALRUN_NO_NETWORK is set: spatialdata cannot be installed")
+            shutil.rmtree(folder, ignore_errors=True)
+            succeed(sys.executable, "-m", "venv", folder)
+            succeed(python, "-m", "pip", "install", "--quiet", *REQUIREMENTS)
+            ready.touch()
     return python
 
 

@@ -280,19 +280,20 @@ class Halting(Blocks):
         if len(notes(params.flag)) == len(["setup"]) + 3 and Path(params.flag).exists():
             run = int(Path(params.flag).read_text())
             Path(params.flag).unlink()
+            time.sleep(0.2)  # until the run does nothing but wait: only then it hears the signal at once
             os.kill(run, signal.SIGINT)
             time.sleep(1)  # until the run has said it to its worker
 
 
 class Slow(Blocks):
-    """The same blocks, each of which takes a second and a half while the flag is there."""
+    """The same blocks, each of which takes four seconds while the flag is there."""
 
     name = "test.slow"
 
     def block(self, shared: Any, inputs: Any, params: Any, block: Block) -> dict[str, np.ndarray]:
         note(params.flag, block.start)
         if Path(params.flag).exists():
-            time.sleep(1.5)
+            time.sleep(4)
         counts = inputs["counts"].columns(block.start, block.stop)
         return {"sums": np.asarray(counts.sum(axis=0)).ravel() * shared[0]}
 

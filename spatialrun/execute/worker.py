@@ -197,6 +197,9 @@ def run(
     into: Store | None = None,
 ) -> TaskResult:
     """Run a task with one BLAS thread: sums are then made in one order, whatever the number of cores."""
+    # What results are written with is no task's own, and takes seconds to import: none of a task's time.
+    import xarray  # noqa: F401
+    import zarr  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     from spatialrun.execute.task import Runner, perform

@@ -184,11 +184,14 @@ def keep(folder: Path, counts: csc_matrix, places: np.ndarray) -> None:
 
 
 def bins(count: int, n_genes: int, mean: float) -> tuple[csc_matrix, np.ndarray]:
-    """A square lattice of about ``count`` bins of uneven depth, and genes of very uneven abundance."""
+    """A square lattice of about ``count`` bins of uneven depth, and genes of very uneven abundance.
+
+    A little askew, as on every slide: each bin has an x and a y of its own.
+    """
     rng = np.random.default_rng(SEED)
     side = int(np.sqrt(count))
     row, column = np.divmod(np.arange(side * side), side)
-    places = 29.0 * np.column_stack([column, row])
+    places = np.column_stack([column, row]) @ [[29.0, 0.45], [-0.45, 29.0]]
     ends = np.cumsum(rng.lognormal(0.0, DEPTH_SPREAD, len(places)))
     abundance = rng.lognormal(0.0, ABUNDANCE_SPREAD, n_genes)
     totals = rng.poisson(np.minimum(abundance * (mean / abundance.mean()), 3.0) * len(places))

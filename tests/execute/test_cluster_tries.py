@@ -61,7 +61,7 @@ def test_a_task_is_tried_again_and_one_that_takes_too_long_is_ended(bench, flag,
 
 def test_blocks_that_were_not_begun_in_time_are_not_computed_and_the_others_are_kept(bench, flag, cluster):
     flag.touch()
-    step = f"id: sums, uses: test.slow, timeout: 4, with: {{flag: {flag}}}"
+    step = f"id: sums, uses: test.slow, timeout: 12, with: {{flag: {flag}}}"
     outcome = apply(bench, cluster, step)
     assert codes(outcome.errors) == ["task.timeout"]
     before = [line for line in notes(flag) if line.isdigit()]

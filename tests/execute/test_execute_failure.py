@@ -1,6 +1,7 @@
 """Tasks that fail: what they cost, what is said, and how the next run goes on."""
 
 import shutil
+import time
 from pathlib import Path
 
 import psutil
@@ -142,6 +143,8 @@ class TestWorkers:
 
     @pytest.fixture
     def pair(self, lab, sections, only_workers) -> Lab:
+        others.clear()
+        others.update(child.pid for child in psutil.Process().children())
         lab.samples = {"a": sections["a"], "b": sections["b"]}
         lab.steps = READ + LOG
         return lab
@@ -190,14 +193,20 @@ class TestWorkers:
         assert out.split() == ["done"], err
 
 
+others: set[int] = set()
+"""Processes of earlier tests that are still there."""
+
+
 def children() -> list:
-    return psutil.Process().children()
+    return [child for child in psutil.Process().children() if child.pid not in others]
 
 
 def wait_for_children() -> list:
     """The worker of the task that was submitted last is started by a thread: wait until it is there."""
+    end = time.monotonic() + 60
     while not (found := children()):
-        pass
+        assert time.monotonic() < end, "no worker was started"
+        time.sleep(0.01)
     return found
 
 

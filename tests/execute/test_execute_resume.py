@@ -186,7 +186,7 @@ def listen(event):
     if event.kind == "task-started" and event.step == "svg":
         os.kill(os.getpid(), signal.SIGINT)
 try:
-    recipe.apply(Options(jobs=2), listen)
+    recipe.apply(Options(jobs=2, memory=2 * 10**9), listen)
 except KeyboardInterrupt:
     import psutil
     print(len(psutil.Process().children()))
@@ -210,7 +210,7 @@ def listen(event):
     if event.kind == "task-log":
         print(*(child.pid for child in psutil.Process().children()), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
-recipe.apply(Options(jobs=2), listen)
+recipe.apply(Options(jobs=2, memory=2 * 10**9), listen)
 """
     pids = ended(lab.python(ONLY_WORKERS + code), -signal.SIGKILL).split()
     workers = [psutil.Process(int(pid)) for pid in pids if psutil.pid_exists(int(pid))]

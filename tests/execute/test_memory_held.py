@@ -62,6 +62,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "recipe.yaml"
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells")
 def test_the_budget_holds_for_all_processes_together(recipe: Path) -> None:

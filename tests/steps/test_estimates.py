@@ -79,6 +79,7 @@ def section(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("sample", ["lattice", "section"])
 def test_estimates_are_within_half_of_what_is_taken(sample: str, request: pytest.FixtureRequest) -> None:
     recipe: Path = request.getfixturevalue(sample)

@@ -156,9 +156,12 @@ def warm(home: Path) -> None:
     import steps_of_tests
 
     from spatialrun.execute import reliance
+    from spatialrun.store import leases
 
     steps_of_tests.register()
-    reliance.HEARTBEAT = 3600.0  # so that points come in one order
+    reliance.HEARTBEAT = leases.SILENCE = (
+        3600.0  # so that points come in one order, and nobody is taken for dead
+    )
     root = home / f"warm-{os.getpid()}"
     assert apply(str(root), watch=False)["errors"] == []
     shutil.rmtree(root)

@@ -151,7 +151,7 @@ class TestClocks:
 
 
 def test_the_lease_of_a_host_that_died_holds_a_run_up_for_a_while(lab, monkeypatch):
-    monkeypatch.setattr(leases, "SILENCE", 0.3)
+    monkeypatch.setattr(leases, "SILENCE", 2.0)
     edit = "steps.sums.with.factor=2"
     store = open_store(lab.store)
     far = Intent("far", host="a-host-that-died")

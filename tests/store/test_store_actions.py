@@ -186,7 +186,8 @@ def test_of_eight_processes_one_commits_and_all_agree(store, before):
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(8), context.Queue()
     processes = [
-        context.Process(target=race, args=(store.url, barrier, results, number)) for number in range(8)
+        context.Process(target=race, args=(store.url, barrier, results, number), daemon=True)
+        for number in range(8)
     ]
     for process in processes:
         process.start()

@@ -135,7 +135,8 @@ def test_of_eight_processes_exactly_one_wins(backend, function, before, links, m
     barrier, results = context.Barrier(8), context.Queue()
     names = [f"process-{number}" * 1000 for number in range(8)]
     processes = [
-        context.Process(target=race, args=(function, backend.root, barrier, results, name)) for name in names
+        context.Process(target=race, args=(function, backend.root, barrier, results, name), daemon=True)
+        for name in names
     ]
     for process in processes:
         process.start()

@@ -20,21 +20,13 @@ from typing import Literal
 from spatialrun.errors import SpatialrunError, StoreError, UsageError
 from spatialrun.execute.machine import cores
 from spatialrun.execute.memory import default_budget
+from spatialrun.extras import EXTRAS, install
 from spatialrun.interpreters import CPU, Device, Interpreters
 from spatialrun.store.backend import Backend
 from spatialrun.store.store import Store
 from spatialrun.version import __version__
 
 Verdict = Literal["ok", "absent", "warning", "fault"]
-EXTRAS = {
-    "dask": "distributed",
-    "cloud": "obstore",
-    "image": "scikit-image",
-    "h5mu": "mudata",
-    "xlsx": "xlsxwriter",
-    "deepst": "torch",
-}
-"""Extra to the distribution by which it is known to be installed."""
 TORCH = ("torch", "torch_geometric")
 """What the steps compute with that may use a GPU."""
 RECIPE_SUFFIXES = (".yaml", ".yml")
@@ -89,7 +81,7 @@ def _installed() -> Iterator[Check]:
                 yield _distribution(_name(line), "fault")
     for extra, name in EXTRAS.items():
         check = _distribution(name, "absent")
-        hint = "" if check.verdict == "ok" else f" (pip install 'spatialrun[{extra}]')"
+        hint = "" if check.verdict == "ok" else f" ({install(extra)})"
         yield Check("installed", f"{extra}: {name}", check.found + hint, check.verdict)
 
 

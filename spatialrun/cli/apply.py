@@ -50,9 +50,11 @@ Retries = Annotated[
     ),
 ]
 Timeout = Annotated[
-    float | None,
+    str | None,
     typer.Option(
-        "--timeout", min=1, metavar="SECONDS", help="What a task may take, where its step does not say."
+        "--timeout",
+        metavar="TIME",
+        help="What a task may take (seconds, or 90s, 30m, 2h), where its step does not say.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")]
@@ -102,7 +104,7 @@ def apply(
         **{name: value for name, value in given.items() if value is not None},
         keep_going=not fail_fast,
         retries=retries,
-        timeout_s=timeout,
+        timeout_s=amounts.duration(timeout) if timeout else None,
     )
     loaded = load(recipe, set or (), profile or ()).select(
         until=until or (), only=only or (), samples=samples or (), force=force or ()

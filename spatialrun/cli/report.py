@@ -29,13 +29,23 @@ def report(
 
     from spatialrun import words
     from spatialrun.cli import console
+    from spatialrun.cli.failure import print_warnings
     from spatialrun.cli.files import write
+    from spatialrun.errors import StoreError
     from spatialrun.experiment import open_experiment
-    from spatialrun.report.report import render, write_report
+    from spatialrun.report.report import place, render, write_report
 
     experiment = open_experiment(store, run, profile or ())
+    backend = experiment.store.backend
     if out is None:
-        path = experiment.store.backend.local(write_report(experiment.store, experiment.run))
+        try:
+            path = backend.local(write_report(experiment.store, experiment.run))
+        except StoreError as error:
+            there = place(experiment.run)
+            if not open or error.code != "store.permission" or not backend.exists(there):
+                raise
+            print_warnings(console.err(), [("", "", f"the page is as it was before: {error.what}")])
+            path = backend.local(there)
     else:
         path = out
         write(path, render(experiment.store, experiment.run), option="--out")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from spatialrun.errors import SpatialrunError, TaskError
 from spatialrun.execute.spec import TaskSpec
+from spatialrun.extras import extra_of, install
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """How the system refuses to write where a disk is full, or somebody's share of it."""
@@ -51,6 +52,13 @@ def cause(problem: Exception, spec: TaskSpec) -> SpatialrunError:
     )
 
 
+def is_plain(error: SpatialrunError, problem: Exception) -> bool:
+    """Whether an error says all that there is to know, so that a traceback would only hide it."""
+    if isinstance(problem, ModuleNotFoundError) and error.code == "task.missing-package":
+        return extra_of((problem.name or "").partition(".")[0]) is not None
+    return isinstance(problem, SpatialrunError)
+
+
 def no_device(spec: TaskSpec, found: str) -> TaskError:
     """Return the error about a device that is not there."""
     return TaskError(
@@ -63,12 +71,14 @@ def no_device(spec: TaskSpec, found: str) -> TaskError:
 def _not_imported(problem: ImportError, spec: TaskSpec) -> TaskError:
     package = (problem.name or "").partition(".")[0]
     if isinstance(problem, ModuleNotFoundError) and package:
+        extra = extra_of(package)
+        hint = f"install it there: {install(extra) if extra else f'pip install {package}'}"
+        if spec.python or package.startswith("torch"):
+            hint += "; or name an interpreter that has it: gpu: {python: ...}"
         return TaskError(
             "task.missing-package",
             f"{spec.uses} needs {package}, which {sys.executable} does not have",
-            hint="install it there, or name an interpreter that has it: gpu: {python: ...}"
-            if spec.python or package.startswith("torch")
-            else "install it: `spatialrun doctor` names the extra that brings it",
+            hint=hint,
         )
     return TaskError(
         "task.import",

@@ -15,6 +15,8 @@ TAIL = 8
 """Lines of the log that an error shows."""
 _WITH_TAIL = (TaskError.__name__, UsageError.__name__)
 """Errors of which the log may say more; those of data and of the store say all themselves."""
+_PLAIN = "task.missing-package"
+"""The one of them to which the log has nothing to add."""
 
 
 class Heard:
@@ -50,7 +52,7 @@ class Heard:
         """Return a result with what was printed in its log."""
         log = [*self._lines, *result.facts.get("log", ())[self._told :]]  # a traceback is in the log alone
         error = result.error
-        if error is not None and error["kind"] in _WITH_TAIL:
+        if error is not None and error["kind"] in _WITH_TAIL and error["code"] != _PLAIN:
             error = {**error, "what": _with_tail(error["what"], log)}
         return replace(result, facts={**result.facts, "log": log}, error=error)
 

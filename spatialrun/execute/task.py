@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from spatialrun.errors import SpatialrunError, TaskError
-from spatialrun.execute.causes import cause
+from spatialrun.errors import TaskError
+from spatialrun.execute.causes import cause, is_plain
 from spatialrun.execute.checkpoint import StoredCheckpoint
 from spatialrun.execute.context import StoredInputs, TaskContext
 from spatialrun.execute.events import Listener
@@ -77,9 +77,9 @@ def perform(
         return TaskResult(facts=facts(), stopped=True)
     except Exception as problem:
         refused = context.refused(problem)
-        if not (refused or isinstance(problem, SpatialrunError)):
-            context.lines += traceback.format_exc().splitlines()
         error = (refused or cause(problem, spec)).at(step=spec.step, sample=spec.sample)
+        if not (refused or is_plain(error, problem)):
+            context.lines += traceback.format_exc().splitlines()
         return TaskResult(facts=facts(), error=error_to_json(error))
     finally:
         context.clean()

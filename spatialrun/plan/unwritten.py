@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from spatialrun.errors import RecipeError, SpatialrunError, Where
 from spatialrun.recipe.nodes import ListNode, MapNode, Node, ScalarNode
-from spatialrun.slots import group_of, name_of
+from spatialrun.slots import COHORT, group_of, name_of
 from spatialrun.steps import catalogue
 from spatialrun.steps.contract import Read, Site, fill
 
@@ -81,11 +81,23 @@ def _advice(case: _Case) -> str:
     hints = [f"did you mean {near[0]}?"] if near else []
     if there := [maker for maker in makers if maker in case.present]:
         hints.append(f"{', '.join(there)} would write it with other parameters, or of other files")
+    elif makers and _is_in_files(case):
+        places = ", ".join(f"samples.{name}" for name in case.samples[:MOST_SAMPLES])
+        hints.append(f"give {places} a path; or simulate it: {', '.join(makers)}")
     elif makers:
         hints.append(f"written by: {', '.join(makers)}; add such a step, on this sample too")
     if not hints:
         hints.append(f"written for this sample: {', '.join(sorted(case.declared)) or 'nothing'}")
     return " ".join(hints)
+
+
+def _is_in_files(case: _Case) -> bool:
+    """Whether it is the sample's own files that are lacking: with a path, the step would not read the slot."""
+    site = case.task.sites[case.samples[0]]
+    if site.path is not None or case.samples[0] == COHORT:
+        return False
+    reads = case.task.step.reads(case.task.entry.params, replace(site, path=site.base))
+    return all(read.slot != case.read.slot for read in reads)
 
 
 def _makers(slot: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialrun.errors import DataError, Where
+from spatialrun.readers.access import unreadable
 
 PACKED = {"compression": "gzip", "compression_opts": 1, "rdcc_nbytes": 1}
 """How datasets are written.
@@ -49,12 +50,7 @@ def open_hdf5(path: Path, *, otherwise: str | None = None) -> Iterator[Any]:
         # h5py names what it looked for in its message; the reader's next question is what is there instead.
         raise DataError("data.bad-file", f"{path.name} lacks a part: {error.args[0]}", where=where) from error
     except PermissionError as error:
-        raise DataError(
-            "data.bad-file",
-            f"{path.name} cannot be read: permission denied",
-            where=where,
-            hint="check the file's mode",
-        ) from error
+        raise unreadable(path) from error
     except (OSError, RuntimeError) as error:
         if not h5py.is_hdf5(path):
             raise DataError(

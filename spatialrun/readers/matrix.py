@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from spatialrun.errors import DataError, Where
+from spatialrun.readers.access import unreadable
 from spatialrun.readers.hdf5 import open_hdf5, text
 from spatialrun.readers.headers import Size
 
@@ -189,6 +190,8 @@ def open_text(path: Path) -> Iterator[IO[bytes]]:
             zipped = raw.read(2) == b"\x1f\x8b"
         with cast(IO[bytes], gzip.open(path) if zipped else path.open("rb")) as file:
             yield file
+    except PermissionError as error:
+        raise unreadable(path) from error
     except (EOFError, zlib.error, OSError) as error:
         raise DataError(
             "data.bad-file",

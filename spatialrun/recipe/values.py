@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 
+from spatialrun import amounts
 from spatialrun.recipe.names import fault_of_name
 from spatialrun.recipe.nodes import ListNode, MapNode, Node, ScalarNode, describe
 from spatialrun.recipe.paths import rebased
@@ -12,8 +13,6 @@ from spatialrun.recipe.problems import Problems, choices, unknown
 from spatialrun.recipe.source import Mark
 from spatialrun.recipe.variables import VariableError, fill_variables
 
-_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d{{1,9}}(?:\.\d{{1,9}})?){unit})?" for unit in _UNITS))
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST = 365 * 86400
 
@@ -133,7 +132,4 @@ def _seconds(node: Node) -> float | None:
         return None
     if isinstance(node.value, int | float):
         return float(node.value)
-    match = _DURATION.fullmatch(node.text)
-    if match is None or not node.text:
-        return None
-    return sum(float(match[unit]) * seconds for unit, seconds in _UNITS.items() if match[unit])
+    return amounts.seconds(node.text)

@@ -39,9 +39,14 @@ def write_report(store: Store, run: Run) -> str:
     OSError
         Where the store cannot be written.
     """
-    path = f"runs/{run.id}/{NAME}"
+    path = place(run)
     store.backend.put(path, render(store, run).encode())
     return path
+
+
+def place(run: Run) -> str:
+    """Return the path of a run's report within the store."""
+    return f"runs/{run.id}/{NAME}"
 
 
 def render(store: Store, run: Run) -> str:

@@ -12,7 +12,6 @@ from spatialrun.steps.contract import (
     Context,
     Inputs,
     Outputs,
-    Parameters,
     Read,
     Shape,
     Site,
@@ -20,6 +19,7 @@ from spatialrun.steps.contract import (
     Write,
     parameter,
 )
+from spatialrun.steps.destination import Destined
 from spatialrun.steps.sample import frame, layer_of_x, sample_reads, to_anndata
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Export(Step):
         return [Write("file", f"exports/{site.step}")]
 
 
-class ExportFilesParams(Parameters):
+class ExportFilesParams(Destined):
     path: str = parameter(
         ..., "Folder to write, from the recipe's folder; {sample} is filled in.", min_length=1
     )
@@ -70,7 +70,7 @@ class ExportFiles(Export):
         return {"file": path}
 
 
-class ExportTableParams(Parameters):
+class ExportTableParams(Destined):
     path: str = parameter(
         ...,
         "Where to write, from the recipe's folder: .csv, .tsv (also .gz), .parquet or .xlsx; {sample} is "
@@ -131,7 +131,7 @@ class ExportTable(Export):
         return {"file": path}
 
 
-class ExportH5adParams(Parameters):
+class ExportH5adParams(Destined):
     path: str = parameter(
         ..., "Where to write, from the recipe's folder; {sample} is filled in.", pattern=r"\.h5ad$"
     )
@@ -165,7 +165,7 @@ class ExportH5ad(Export):
         return {"file": path}
 
 
-class ExportImageParams(Parameters):
+class ExportImageParams(Destined):
     path: str = parameter(
         ...,
         "Where to write, from the recipe's folder: .png or .tif; {sample} is filled in.",

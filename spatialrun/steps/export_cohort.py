@@ -13,13 +13,13 @@ from spatialrun.steps.contract import (
     Context,
     Inputs,
     Outputs,
-    Parameters,
     Read,
     Shape,
     Site,
     Write,
     parameter,
 )
+from spatialrun.steps.destination import Destined
 from spatialrun.steps.sample import sample_reads, to_anndata
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class CohortExport(CohortStep):
         return [Write("file", f"exports/{site.step}")]
 
 
-class ExportH5muParams(Parameters):
+class ExportH5muParams(Destined):
     path: str = parameter(..., "Where to write, from the recipe's folder.", pattern=r"\.h5mu$")
     x: str | None = parameter(None, "Layer that becomes X; null for lognorm where there is one, else counts.")
     modality: str = parameter("spatial-bin", "What the modality of all spots is called.", min_length=1)
@@ -81,7 +81,7 @@ class ExportH5mu(CohortExport):
         return {COHORT: {"file": path}}
 
 
-class ExportSpatialdataParams(Parameters):
+class ExportSpatialdataParams(Destined):
     path: str = parameter(..., "Folder to write, from the recipe's folder.", pattern=r"\.zarr$")
     x: str | None = parameter(None, "Layer that becomes X; null for lognorm where there is one, else counts.")
 
@@ -129,7 +129,7 @@ class ExportSpatialdata(CohortExport):
         return {COHORT: {"file": path}}
 
 
-class ExportVitessceParams(Parameters):
+class ExportVitessceParams(Destined):
     path: str = parameter(..., "Where to write, from the recipe's folder.", pattern=r"\.json$")
     data: str = parameter(
         ..., "The store that `export.spatialdata` has written, as seen from this file.", pattern=r"\.zarr/?$"

@@ -91,6 +91,7 @@ def test_failed_task_is_an_error_block_and_exit_3(call, failed):
 
 
 def test_memory_and_cores_are_checked(call, applied):
+    assert "6 what? Write 6GB" in call("apply", applied, "--memory", "6").err
     lots = call("apply", applied, "--memory", "lots")
     assert lots.code == 2
     assert "'lots' is not an amount of memory" in lots.err
@@ -118,7 +119,9 @@ def test_fail_fast_retries_and_timeouts_reach_the_run(call, applied, monkeypatch
     monkeypatch.setattr(spatialrun.api.LoadedRecipe, "apply", noted)
     assert call("apply", applied, "--fail-fast", "--retries", 2, "--timeout", 60).code == 0
     assert call("apply", applied, "--keep-going").code == 0
-    assert given == [(False, 2, 60.0), (True, 0, None)]
+    assert call("apply", applied, "--timeout", "2h").code == 0
+    assert given == [(False, 2, 60.0), (True, 0, None), (True, 0, 7200.0)]
+    assert call("apply", applied, "--timeout", "soon").code == 2
 
 
 def test_fault_of_the_program_is_no_traceback(call, applied, monkeypatch):

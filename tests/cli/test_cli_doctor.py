@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import platform
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
-from lab import TESTS
 
 from spatialrun import interpreters
-from spatialrun.doctor import EXTRAS
 from spatialrun.store.local import LocalBackend
 
 
@@ -33,15 +30,6 @@ def test_what_is_not_installed_is_said_with_how_to_get_it(call, monkeypatch):
     monkeypatch.setattr("spatialrun.doctor.EXTRAS", {"cloud": "no-such-distribution"})
     check = checks(call)["cloud: no-such-distribution"]
     assert (check["verdict"], "spatialrun[cloud]" in check["found"]) == ("absent", True)
-
-
-def test_every_extra_is_looked_for():
-    """But those that hold others, and the one that needs an environment of its own."""
-    project = tomllib.loads((TESTS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    assert EXTRAS.keys() == extras.keys() - {"all", "test", "spatialdata"}
-    for extra, name in EXTRAS.items():
-        assert extras[extra][0].startswith(name)
 
 
 def test_torch_is_not_imported_where_it_is_absent(call, monkeypatch):

@@ -33,6 +33,13 @@ def test_everything_is_cached_at_last(call, applied):
     assert plan.lines[-1] == "10 tasks, all cached: nothing to do"
 
 
+def test_misspelt_placeholders_are_found_by_check(call, write):
+    result = call("check", write(("tables/{sample}.csv", "tables/{smaple}.csv")))
+    assert result.code == 2
+    assert "path: unknown {smaple}; did you mean {sample}?" in result.err
+    assert "recipe.yaml:18:18" in result.err
+
+
 def test_late_parameter_is_named_with_both_values(call, applied):
     plan = call("plan", applied, *LATE_EDIT)
     said = "min_counts: 0 -> 7 (only the last stage; setup cached)"

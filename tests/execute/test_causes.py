@@ -9,7 +9,7 @@ import pytest
 from test_execute_parts import SPEC
 
 from spatialrun.errors import DataError
-from spatialrun.execute.causes import cause
+from spatialrun.execute.causes import cause, is_plain
 
 ON_CUDA = replace(SPEC, uses="domains.deepst", device="cuda")
 
@@ -82,6 +82,29 @@ def test_a_full_disk_is_said_with_where_it_is(store, file, place):
 def test_a_missing_package_is_named_with_who_lacks_it():
     error = cause(ModuleNotFoundError("No module named 'skimage.io'", name="skimage.io"), SPEC)
     assert "svg.spatialde needs skimage, which " in error.what
+    assert error.hint == "install it there: pip install 'spatialrun[image]'"
+    unknown = cause(ModuleNotFoundError("No module named 'bbknn'", name="bbknn"), SPEC)
+    assert unknown.hint == "install it there: pip install bbknn"
+
+
+def test_torch_may_be_in_another_interpreter():
+    error = cause(ModuleNotFoundError("No module named 'torch_geometric'", name="torch_geometric"), ON_CUDA)
+    assert "pip install 'spatialrun[deepst]'; or name an interpreter" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("problem", "plain"),
+    [
+        (ModuleNotFoundError("No module named 'skimage'", name="skimage"), True),
+        (ModuleNotFoundError("No module named 'own'", name="own"), False),
+        (ImportError("libcudnn.so.9: cannot open shared object file", name="torch"), False),
+        (DataError("data.values", "no spots"), True),
+        (ValueError("the sizes differ"), False),
+    ],
+)
+def test_what_needs_no_traceback(problem, plain):
+    """A package that an extra brings; one that nobody knows may be misspelt somewhere in a plugin."""
+    assert is_plain(cause(problem, SPEC), problem) == plain
 
 
 def test_torch_itself_says_so():

@@ -72,6 +72,13 @@ def wait(happened: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 class TestDevices:
     def test_without_a_gpu_tasks_take_turns_on_the_cpu_which_is_said_once(self, bench, flag):
         for value, id in enumerate("xy"):
@@ -220,7 +227,7 @@ class TestItNeverOutlivesTheRun:
         finally:
             run.kill()
         (pid,) = map(int, notes(flag))
-        wait(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        wait(lambda: has_ended(pid))
 
 
 class TestImports:
@@ -228,8 +235,10 @@ class TestImports:
         hide = "import sys; sys.modules['torch'] = None"
         monkeypatch.setattr(isolated, "START", f"{hide}; {isolated.START}")
         step(bench, "test.torch")
-        error, _ = failed(bench)
+        error, log = failed(bench)
         assert error.code == "task.missing-package"
+        assert "Traceback" not in "\n".join(log)
+        assert "pip install 'spatialrun[deepst]'" in error.hint
         assert f"test.torch needs torch, which {sys.executable} does not have" in error.what
         assert "gpu: {python:" in error.hint
 

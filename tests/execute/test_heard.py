@@ -50,9 +50,12 @@ def test_an_error_shows_the_end_of_the_log(heard):
     assert said[2:] == [f"  line {number}" for number in range(20 - TAIL, 20)]
 
 
-def test_an_error_that_says_all_itself_shows_none_of_it(heard):
+@pytest.mark.parametrize(
+    "problem", [DataError("data.empty", "no spots"), TaskError("task.missing-package", "it needs skimage")]
+)
+def test_an_error_that_says_all_itself_shows_none_of_it(heard, problem):
     heard.printed("a line")
-    error = error_to_json(DataError("data.empty", "no spots"))
+    error = error_to_json(problem)
     assert heard.whole(TaskResult(error=error)).error == error
 
 

@@ -88,6 +88,14 @@ def test_a_step_that_is_there_but_does_not_write_it_is_not_to_be_added(lab, tmp_
     assert "add such a step" not in problem.hint
 
 
+def test_a_sample_without_its_files_is_told_to_have_a_path(lab):
+    with pytest.raises(RecipeErrors) as caught:
+        lab.load("samples.d.group=x")
+    (problem,) = caught.value.problems
+    assert problem.code == "recipe.unwritten-read"
+    assert problem.hint.startswith("give samples.d a path; or simulate it: simulate.")
+
+
 def test_an_unwritten_read_of_a_template_points_at_the_parameter_that_fills_it(lab):
     lab.edit("{n_svg: 10,", "{n_svg: 10, layer: count,")
     (problem,) = problems(lab)

@@ -183,11 +183,11 @@ def test_files_of_other_kinds_are_for_other_readers(tmp_path, look):
             look(tmp_path / name)
         assert (caught.value.code, "read.table" in caught.value.hint) == ("data.bad-file", True)
     (tmp_path / "other.h5ad").write_text("neither")
-    with pytest.raises(DataError, match="other.h5ad is no HDF5 file") as caught:
+    with pytest.raises(DataError, match=r"other\.h5ad is no HDF5 file") as caught:
         look(tmp_path / "other.h5ad")
     assert "another kind" in caught.value.hint
     (tmp_path / "near.h5ad").mkdir()
-    with pytest.raises(DataError, match="is a folder, not an .h5ad file") as caught:
+    with pytest.raises(DataError, match=r"is a folder, not an \.h5ad file") as caught:
         look(tmp_path / "near.h5ad")
     assert caught.value.code == "data.missing-file"
     assert "read.visium" in caught.value.hint

@@ -48,6 +48,7 @@ def test_an_interpreter_may_be_below_home_or_in_a_variable(read):
     [
         ("device: cuda,", "device: gpu,", "out-of-range", (3, 15), "device must be auto"),
         ("device: cuda,", "devices: cuda,", "unknown-key", (3, 7), "did you mean 'device'?"),
+        ("8GB", "6", "wrong-type", (3, 29), "6 what? Write 6GB"),
         ("8GB", "much", "wrong-type", (3, 29), "not an amount of memory"),
         ('"cuda:1"', "[cuda]", "wrong-type", (7, 53), "device must be text"),
         ("gpu: {device: cuda, memory: 8GB}", "gpu: cuda", "wrong-type", (3, 6), "gpu must be a mapping"),

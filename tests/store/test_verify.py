@@ -121,7 +121,7 @@ def test_what_no_run_needs_any_more_is_dropped_for_good(applied, home):
     """Nothing asks for a set-up again whose results are there."""
     setup = next(
         ref
-        for key in home.actions.keys()
+        for key in sorted(home.actions.keys())
         for ref in home.actions.read(key).outputs.values()
         if ref.path and ref.path not in {held.path for _, _, held in _held(home)}
     )

@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,13 @@ class Points:
         self.within = within
         self.root, self.at, self.torn, self.refuse = root, at, torn, refuse
         self.seen: list[str] = []
-        self._inside = False
+        self._over = False
+        self._turn = threading.Lock()
+        self._thread = threading.local()  # what one thread does meanwhile is no less a point
+
+    def end(self) -> None:
+        """Count no more."""
+        self._over = True
 
     def watch(self) -> None:
         """Begin; it ends with the process."""
@@ -69,7 +76,7 @@ class Points:
             setattr(obstore, name, self._counted(name, getattr(obstore, name)))
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self._inside:
+        if self._over or getattr(self._thread, "inside", False):
             return
         if event == "open":
             path, _, flags = arguments
@@ -100,19 +107,21 @@ class Points:
 
     def _pass(self, what: str, path: str | None = None) -> None:
         """Count a point, and end there."""
-        self._inside = True
-        spared = self.refuse == errno.ENOSPC and what.split()[0] in ("remove", "rmdir", "rename")
-        spared = spared or self.within not in what
-        if self.refuse is not None and self.at is not None and len(self.seen) >= self.at and not spared:
-            self.seen.append(_kind(what.replace(self.root, "")))
-            self._inside = False
-            raise OSError(self.refuse, os.strerror(self.refuse), path)
-        if len(self.seen) == self.at and self.refuse is None:
-            if self.torn and path is not None:
-                Path(path).write_bytes(self._part_of(path))
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.seen.append(_kind(what.replace(self.root, "")))
-        self._inside = False
+        self._thread.inside = True
+        try:
+            with self._turn:
+                number = len(self.seen)
+                self.seen.append(_kind(what.replace(self.root, "")))
+                if number == self.at and self.refuse is None:
+                    if self.torn and path is not None:
+                        Path(path).write_bytes(self._part_of(path))
+                    os.kill(os.getpid(), signal.SIGKILL)
+            spared = self.refuse == errno.ENOSPC and what.split()[0] in ("remove", "rmdir", "rename")
+            spared = spared or self.within not in what
+            if self.refuse is not None and self.at is not None and number >= self.at and not spared:
+                raise OSError(self.refuse, os.strerror(self.refuse), path)
+        finally:
+            self._thread.inside = False
 
     def _part_of(self, path: str) -> bytes:
         """Return what is there of a file that is half written."""
@@ -159,9 +168,8 @@ def warm(home: Path) -> None:
     from spatialrun.store import leases
 
     steps_of_tests.register()
-    reliance.HEARTBEAT = leases.SILENCE = (
-        3600.0  # so that points come in one order, and nobody is taken for dead
-    )
+    # So that points come in one order, and nobody is taken for dead.
+    reliance.HEARTBEAT = leases.SILENCE = 3600.0
     root = home / f"warm-{os.getpid()}"
     assert apply(str(root), watch=False)["errors"] == []
     shutil.rmtree(root)
@@ -218,7 +226,7 @@ def apply(
         outcome = loaded.apply(Options(jobs=1, memory=2 * 10**9), ignore)
     except SpatialrunError as error:
         return {"errors": [str(error)], "codes": [error.code], "points": points.seen}
-    points._inside = True
+    points.end()
     export = lab.root / "out.csv"
     found = {" ".join(name): digest for name, digest in digests(outcome.run).items()}
     return {

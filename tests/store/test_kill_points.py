@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from forks import KILLED, Forks
+from kill_points import Points
 
 THOROUGHLY_EVERY = 8
 KILLS = 100
@@ -226,3 +227,13 @@ def test_killed_at_random_times_again_and_again(request, home, warm, where, kill
             place = bench.place()
     print(f"{killed} kills, {finished + 1} stores")
     assert bench.go_on(place, thorough=True) == []
+
+
+def test_what_one_thread_does_while_another_is_at_a_point_is_counted(tmp_path):
+    points = Points(str(tmp_path))
+    points._thread.inside = True
+    opened = (str(tmp_path / "file"), "wb", os.O_WRONLY)
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(points._hear, "open", opened).result()
+    points._hear("open", opened)
+    assert points.seen == ["write /file"]
